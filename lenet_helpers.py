@@ -306,8 +306,7 @@ def evaluate_accuracy_gpu(net, data_iter, device=None):
     right, total = torch.zeros((), dtype=torch.int64, device=device), 0
     with evaluating(net):
         for X, y in data_iter:
-            if total == 0:
-                check_batch(X, y)
+            check_batch(X, y)
             y_hat = net(X.to(device))
             _check_outputs(y_hat, X)
             right += (y_hat.argmax(dim=1) == y.to(device)).sum()
@@ -344,7 +343,7 @@ class Run:
     test: list = field(default_factory=list)  # (epoch, accuracy)
     lr_changes: list = field(default_factory=list)  # (epoch, lr) set by the slider
     gradients: list = field(default_factory=list)  # (epoch, [norm of each weight's gradient])
-    checkpoints: list = field(default_factory=list)  # state dict after 0, 1, 2, ... epochs
+    checkpoints: list = field(default_factory=list)  # state dicts at 0, 1, 2, ... and the end
     loss: float = math.nan  # mean over the last epoch, as the lesson prints it
     train_acc: float = math.nan
     examples: int = 0
@@ -452,7 +451,7 @@ def train_ch6(
     also stops when the loss is no longer a number. Raises ValueError for settings or data that
     cannot work, before a weight is changed.
     """
-    _check_settings(train_iter, num_epochs, lr)
+    _check_settings(train_iter, test_iter, num_epochs, lr)
     device = torch.device(device) if device else try_device()
     # The same numbers in another order of memory, which saves a sixth of the time on a CPU.
     net.to(device, memory_format=torch.channels_last)
@@ -465,8 +464,7 @@ def train_ch6(
             net.train()
             recorder.start_epoch(epoch)
             for i, (X, y) in enumerate(train_iter, start=1):
-                if i == 1:
-                    check_batch(X, y)
+                check_batch(X, y)
                 X, y = X.to(device), y.to(device)
                 optimizer.zero_grad()
                 y_hat = net(X)
@@ -492,13 +490,14 @@ def train_ch6(
     return run
 
 
-def _check_settings(train_iter, num_epochs, lr):
+def _check_settings(train_iter, test_iter, num_epochs, lr):
     if isinstance(num_epochs, bool) or not isinstance(num_epochs, int) or num_epochs < 1:
         raise ValueError(f"num_epochs must be a whole number from 1 on, not {num_epochs!r}")
     if isinstance(lr, bool) or not isinstance(lr, int | float) or not 0 < lr < math.inf:
         raise ValueError(f"lr, the learning rate, must be a number above 0, not {lr!r}")
-    if len(train_iter) == 0:
-        raise ValueError("train_iter is empty: there is nothing to train on")
+    for name, data_iter in [("train_iter", train_iter), ("test_iter", test_iter)]:
+        if len(data_iter) == 0:
+            raise ValueError(f"{name} is empty: at least one batch of images is needed")
 
 
 def _change_lr(optimizer, run, epoch, lr):
