@@ -6,7 +6,6 @@
 .NOTPARALLEL:  # one thing after the other, also under `make -j`: they share two cores
 
 python := .venv/bin/python
-jupyterlab := $(python) -m jupyterlab --ip=127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root)
 
 # The environment's own kernel and settings come before those in a user's home folder.
 export JUPYTER_PREFER_ENV_PATH := 1
@@ -19,11 +18,11 @@ help: ## List these commands
 
 .PHONY: lab
 lab: env data ## Open the course in JupyterLab (the first time: make the environment, get the data)
-	@$(jupyterlab) notebooks/01_network.ipynb $(ARGS)
+	@$(python) scripts/open_lab.py 01_network $(ARGS)
 
 .PHONY: present
 present: env data ## Open chapter 3 for a projector: the notebook alone on the screen
-	@$(jupyterlab) --LabApp.default_url=/doc/tree/notebooks/03_training.ipynb $(ARGS)
+	@$(python) scripts/open_lab.py --present 03_training $(ARGS)
 
 .PHONY: env
 env: ## Make the environment in .venv: what environment.yml lists
@@ -42,7 +41,7 @@ data: env ## Get Fashion-MNIST and MNIST into data/, and check them
 .PHONY: test
 test: env data ## Run all notebooks and all tests, but those in a browser
 	@mkdir -p build/runs
-	@LENET_DEVICE=cpu LENET_RUNS="$(CURDIR)/build/runs" \
+	@CUDA_VISIBLE_DEVICES= LENET_DEVICE=cpu LENET_RUNS="$(CURDIR)/build/runs" \
 	    $(python) -m pytest --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg \
 	    --nbval-cell-timeout 600 tests notebooks $(ARGS)
 
