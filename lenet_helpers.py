@@ -109,7 +109,8 @@ def trace_shapes(net, X):
     Returns a list of LayerTrace. Raises ValueError at the first layer that does not fit, with the
     size that it expects and the size that it gets.
     """
-    trace, field_size, step, image_size = [], 1, 1, X.shape[-1]
+    trace, field_size, step = [], 1, 1
+    map_size = image_size = X.shape[-1]
     with torch.no_grad():
         for layer in net:
             inputs = X
@@ -121,9 +122,11 @@ def trace_shapes(net, X):
                 # A window of k values, each `step` input pixels apart, sees (k - 1) * step more.
                 field_size += (_side(layer.kernel_size) - 1) * step
                 step *= _side(layer.stride)
-            elif isinstance(layer, nn.Flatten) and inputs.dim() == 4:
-                # A dense layer sees every position of the map, and so (with LeNet) the whole image.
-                field_size = min(image_size, field_size + (inputs.shape[-1] - 1) * step)
+            elif isinstance(layer, nn.Linear):
+                # It sees every position of the map, and so (with LeNet) the whole image.
+                field_size, map_size = field_size + (map_size - 1) * step, 1
+            if X.dim() == 4:
+                map_size = X.shape[-1]
             trace.append(
                 LayerTrace(
                     type(layer).__name__,
@@ -478,7 +481,8 @@ def train_ch6(
                 recorder.tic += curves.after_batch(recorder.head)
                 if curves.lr not in (None, run.lr_now):
                     _change_lr(optimizer, run, recorder.now, curves.lr)
-                run.stopped = _reason_to_stop(run, interrupted.is_set() or curves.stop_asked)
+                asked = interrupted.is_set() or curves.stop_asked
+                run.stopped = _reason_to_stop(run, recorder.now, asked)
                 if run.stopped:
                     break
             if recorder.images:  # stopped between two points
@@ -506,15 +510,16 @@ def _change_lr(optimizer, run, epoch, lr):
     run.lr_changes.append((epoch, lr))
 
 
-def _reason_to_stop(run, asked):
+def _reason_to_stop(run, now, asked):
     """A sentence, or "" as long as training should go on."""
-    epoch, loss = run.train[-1][:2] if run.train else (0.0, 0.0)
+    where = f"in epoch {math.ceil(now)} of {run.num_epochs}"
+    loss = run.train[-1][1] if run.train else 0.0
     if not math.isfinite(loss):
         return (
-            f"stopped in epoch {math.ceil(epoch)} of {run.num_epochs}: the loss became {loss}; "
+            f"stopped {where}: the loss became {loss}; "
             f"start over with a new network and a learning rate below {run.lr_now:g}"
         )
-    return f"stopped by you in epoch {int(epoch) + 1} of {run.num_epochs}" if asked else ""
+    return f"stopped by you {where}" if asked else ""
 
 
 def _gradient_sizes(net):
