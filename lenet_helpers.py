@@ -46,7 +46,8 @@ FASHION_LABELS = [
 class Reshape(nn.Module):
     """Whatever comes as a batch of 784 values an image leaves as (B, 1, 28, 28).
 
-    The lesson uses `view`, which fails on a batch that is not contiguous; `reshape` does not.
+    The lesson uses `view`, which fails on some batches that are not contiguous in memory (several
+    stacked and transposed, say), where `reshape` makes a copy.
     """
 
     def forward(self, X):

@@ -1,0 +1,39 @@
+"""What several test files need: the data, read once, and small pieces of it."""
+
+import lenet_helpers as lenet  # before torch
+
+import pytest
+import torch
+
+
+@pytest.fixture(scope="session")
+def fashion():
+    """All of Fashion-MNIST, as (training images, test images)."""
+    return tuple(lenet.load_images("FashionMNIST", train) for train in (True, False))
+
+
+@pytest.fixture(scope="session")
+def first_images(fashion):
+    """A function: the first `count` training images."""
+    train, _ = fashion
+    return lambda count: lenet.ImageTensors(train.images[:count], train.labels[:count])
+
+
+@pytest.fixture
+def train_iter(first_images):
+    """1280 training images in five batches of 256."""
+    return lenet.data_iter(first_images(1280), batch_size=256, shuffle=True)
+
+
+@pytest.fixture
+def test_iter(fashion):
+    """1000 test images in two batches."""
+    images = lenet.ImageTensors(fashion[1].images[:1000], fashion[1].labels[:1000])
+    return lenet.data_iter(images, batch_size=500, shuffle=False)
+
+
+@pytest.fixture
+def net():
+    """A LeNet with the weights of seed 0."""
+    torch.manual_seed(0)
+    return lenet.make_lenet()

@@ -1,0 +1,142 @@
+"""Shape tracing against a table worked out by hand, against PyTorch's counter, and gradients."""
+
+import lenet_helpers as lenet
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+# layer, output shape, parameters, multiply-adds, receptive field
+LENET = [
+    ("Reshape", (1, 28, 28), 0, 0, 1),
+    ("Conv2d", (6, 28, 28), 6 * 25 + 6, 6 * 28 * 28 * 25, 5),
+    ("Sigmoid", (6, 28, 28), 0, 0, 5),
+    ("AvgPool2d", (6, 14, 14), 0, 0, 6),
+    ("Conv2d", (16, 10, 10), 16 * 6 * 25 + 16, 16 * 10 * 10 * 6 * 25, 14),
+    ("Sigmoid", (16, 10, 10), 0, 0, 14),
+    ("AvgPool2d", (16, 5, 5), 0, 0, 16),
+    ("Flatten", (400,), 0, 0, 16),
+    ("Linear", (120,), 400 * 120 + 120, 400 * 120, 28),
+    ("Sigmoid", (120,), 0, 0, 28),
+    ("Linear", (84,), 120 * 84 + 84, 120 * 84, 28),
+    ("Sigmoid", (84,), 0, 0, 28),
+    ("Linear", (10,), 84 * 10 + 10, 84 * 10, 28),
+]
+
+
+def test_lenet(net):
+    assert lenet.trace_shapes(net, torch.rand(1, 1, 28, 28)) == LENET
+
+
+def test_the_number_of_images_does_not_matter(net):
+    assert lenet.trace_shapes(net, torch.rand(3, 1, 28, 28)) == LENET
+
+
+def test_sum_of_parameters_is_the_network_s(net):
+    trace = lenet.trace_shapes(net, torch.rand(1, 1, 28, 28))
+    assert sum(row.parameters for row in trace) == sum(p.numel() for p in net.parameters()) == 61706
+
+
+def test_multiply_adds_are_half_of_what_pytorch_counts(net):
+    """PyTorch counts a multiplication and its addition as two operations."""
+    X = torch.rand(1, 1, 28, 28)
+    outputs = [X, *lenet.activations(net, X)]
+    for layer, inputs, row in zip(net, outputs, lenet.trace_shapes(net, X), strict=False):
+        with FlopCounterMode(display=False) as counter:
+            layer(inputs)
+        assert row.mult_adds == counter.get_total_flops() / 2
+    assert sum(row.mult_adds for row in lenet.trace_shapes(net, X)) == 416_520
+
+
+def positive(layer):
+    """Weights with which no gradient can cancel out or vanish."""
+    if isinstance(layer, nn.Conv2d | nn.Linear):
+        nn.init.constant_(layer.weight, 1 / layer.weight[0].numel())
+        nn.init.zeros_(layer.bias)
+
+
+NETWORKS = {
+    "LeNet": lenet.make_lenet,
+    "no padding": lambda: nn.Sequential(nn.Conv2d(1, 2, 3), nn.AvgPool2d(3, 2), nn.Conv2d(2, 3, 4)),
+    "strides": lambda: nn.Sequential(
+        nn.Conv2d(1, 2, 3, stride=2), nn.AvgPool2d(2), nn.Conv2d(2, 3, 2)
+    ),
+    "dense": lambda: nn.Sequential(nn.Conv2d(1, 2, 5), nn.Flatten(), nn.Linear(1152, 3)),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_receptive_field_is_where_the_gradient_is_not_zero(name):
+    net = NETWORKS[name]().double().apply(positive)
+    image = torch.rand(1, 1, 28, 28, dtype=torch.float64, requires_grad=True)
+    X = image
+    for layer, row in zip(net, lenet.trace_shapes(net, image), strict=True):
+        before, X = X, layer(X)
+        values = X[0, 0] if X.dim() == 4 else X[0]
+        # A value in the middle of the first map: at the edges, padding is part of what it sees.
+        middle = values[tuple(size // 2 for size in values.shape)]
+        if isinstance(layer, nn.Flatten):
+            middle = X[0, X.shape[1] // before.shape[1] // 2]
+        (gradient,) = torch.autograd.grad(middle, image, retain_graph=True)
+        for direction in (0, 1):
+            seen = gradient[0, 0].any(dim=direction).nonzero()
+            assert seen.max() - seen.min() + 1 == row.receptive_field, row
+
+
+@pytest.mark.parametrize("layer", [nn.Conv2d, nn.AvgPool2d, nn.MaxPool2d])
+@pytest.mark.parametrize("size", [28, 27, 14])
+@pytest.mark.parametrize(
+    ("kernel", "padding", "stride"), [(5, 2, 1), (5, 0, 1), (2, 0, 2), (3, 1, 2)]
+)
+def test_output_size_formula(layer, size, kernel, padding, stride):
+    channels = (1, 1) if layer is nn.Conv2d else ()
+    net = nn.Sequential(layer(*channels, kernel, padding=padding, stride=stride))
+    (row,) = lenet.trace_shapes(net, torch.rand(1, 1, size, size))
+    side = (size + 2 * padding - kernel) // stride + 1
+    assert row.output_shape == (1, side, side)
+
+
+def test_activations_are_the_outputs_in_order(net):
+    X = torch.rand(2, 1, 28, 28)
+    outputs = lenet.activations(net, X)
+    assert [tuple(output.shape[1:]) for output in outputs] == [row[1] for row in LENET]
+    assert torch.equal(outputs[-1], net(X))
+    assert not any(output.requires_grad for output in outputs)
+
+
+def test_tracing_changes_nothing(net):
+    X = torch.rand(1, 1, 28, 28)
+    before, weights = X.clone(), {name: w.clone() for name, w in net.state_dict().items()}
+    lenet.trace_shapes(net, X)
+    assert torch.equal(X, before)
+    assert all(torch.equal(weights[name], w) for name, w in net.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        ([nn.Flatten(), nn.Linear(400, 3)], "Linear expects 400 values an image and gets 784"),
+        ([nn.Conv2d(3, 6, 5)], "Conv2d expects 3 channels and gets an image of 1 x 28 x 28"),
+        ([nn.Conv2d(1, 6, 40)], "Conv2d cannot take an input of 1 x 28 x 28 an image"),
+        ([nn.AvgPool2d(40)], "AvgPool2d cannot take an input of 1 x 28 x 28 an image"),
+    ],
+)
+def test_says_which_layer_does_not_fit(layers, message):
+    with pytest.raises(ValueError) as caught:
+        lenet.trace_shapes(nn.Sequential(*layers), torch.rand(1, 1, 28, 28))
+    assert str(caught.value) == message
+    assert isinstance(caught.value.__cause__, RuntimeError)  # PyTorch's own words are not lost
+
+
+def test_says_that_an_image_has_the_wrong_size(net):
+    with pytest.raises(ValueError) as caught:
+        lenet.trace_shapes(net, torch.rand(1, 1, 32, 33))
+    assert str(caught.value) == "Reshape expects 784 values an image and gets 1 x 32 x 33"
+
+
+def test_without_padding_the_first_dense_layer_does_not_fit(net):
+    net[1] = nn.Conv2d(1, 6, kernel_size=5)
+    with pytest.raises(ValueError) as caught:
+        lenet.trace_shapes(net, torch.rand(1, 1, 28, 28))
+    assert str(caught.value) == "Linear expects 400 values an image and gets 256"
