@@ -242,8 +242,9 @@ def run(command: list[str], folder: Path) -> None:
             process.kill()
             process.wait()
     if process.returncode:
-        last_line = log.read_text(errors="replace").strip().rpartition("\n")[2]
-        raise SourceError(last_line or f"{program} failed")
+        lines = log.read_text(errors="replace").splitlines()
+        errors = [line for line in lines if line.startswith(("E: ", "npm error", "npm ERR!"))]
+        raise SourceError(next(iter(errors + lines), f"{program} failed"))
 
 
 def folder_size(folder: Path) -> int:
@@ -349,9 +350,9 @@ def fetch_missing(data: Path, mirror: str | None, work: Path) -> int:
     if left:
         places = "".join(f"\n  {data / file.place}" for file in left)
         raise FetchError(
-            f"{len(left)} of {len(FILES)} files are missing, because no source gave them; "
-            "connect to the internet and run `make data` again, or copy these files there, "
-            f"as they are or as .gz, and run it then:{places}"
+            f"no source gave {len(left)} of the {len(FILES)} files; connect to the internet and "
+            "run `make data` again, or copy what is missing to these places, as it is or as .gz, "
+            f"and run it then:{places}"
         )
     return len(problems)
 
@@ -450,7 +451,7 @@ def main() -> int:
     parser.add_argument("--mirror", metavar="URL", help="ask only this copy of a data folder")
     mirror = parser.parse_args().mirror
     data = Path(os.environ.get("LENET_DATA") or Path(__file__).resolve().parents[1] / "data")
-    data = data.expanduser().absolute()
+    data = data.absolute()
     try:
         fetched = fetch(data, mirror)
     except FetchError as error:

