@@ -1,0 +1,114 @@
+"""Draw the pictures in Images/ again: `make images`.
+
+Everything is drawn from what is in the repository (the network, its trained weights, a training
+run) and from MNIST's test images. What each picture was drawn from is written to
+Images/sources.json, so that tests/test_images.py notices a picture older than what it shows.
+"""
+
+import lenet_helpers as lenet
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+import draw_animation
+import draw_architecture
+import matplotlib.pyplot as plt
+import torch
+
+import lenet_live
+
+IMAGES = lenet.COURSE / "Images"
+WEIGHTS = lenet.COURSE / "notebooks" / "weights"
+SCRIPTS = lenet.COURSE / "scripts"
+
+
+def animation(path):
+    net = lenet.load_weights(lenet.make_lenet(), WEIGHTS / "mnist.pt")
+    draw_animation.save_gif(draw_animation.draw_frames(net, mnist()), path)
+
+
+def architecture(path):
+    theme = "dark" if path.stem.endswith("dark") else "light"
+    _save(draw_architecture.draw_architecture(theme, mnist().images[0]), path)
+
+
+def thumbnail(path):
+    _save(draw_architecture.draw_thumbnail(mnist().images[0]), path)
+
+
+def training_curves(path):
+    run = lenet.load_run(WEIGHTS / "fashion_mnist_run.pt")
+    _save(lenet_live.plot_runs([run]), path, dpi=lenet_live.SHARPNESS * lenet_live.CSS_DPI)
+
+
+DIGITS = ["data/MNIST/raw/t10k-images-idx3-ubyte", "data/MNIST/raw/t10k-labels-idx1-ubyte"]
+PICTURES = {  # name: what draws it, and the files that decide how it looks
+    "LeNet.gif": (
+        animation,
+        ["scripts/draw_animation.py", "notebooks/weights/mnist.pt", *DIGITS],
+    ),
+    **{
+        name: (architecture, ["scripts/draw_architecture.py", DIGITS[0]])
+        for name in (
+            "architecture.svg",
+            "architecture.png",
+            "architecture-dark.svg",
+            "architecture-dark.png",
+        )
+    },
+    "video_thumbnail.png": (thumbnail, ["scripts/draw_architecture.py", DIGITS[0]]),
+    "training_curves.png": (
+        training_curves,
+        ["lenet_live.py", "notebooks/weights/fashion_mnist_run.pt"],
+    ),
+}
+
+
+def mnist():
+    return lenet.load_images("MNIST", train=False)
+
+
+def sources(name):
+    """What the picture `name` depends on: a SHA-256 for each file and for the network's trace."""
+    hashes = {file: _sha256(_locate(file).read_bytes()) for file in PICTURES[name][1]}
+    trace = lenet.trace_shapes(lenet.make_lenet(), torch.zeros(1, 1, 28, 28))
+    hashes["the trace of the network"] = _sha256(repr([tuple(t) for t in trace]).encode())
+    return hashes
+
+
+def _locate(file):
+    if file.startswith("data/"):
+        return lenet.data_folder() / Path(file).relative_to("data")
+    return lenet.COURSE / file
+
+
+def _sha256(content):
+    return hashlib.sha256(content).hexdigest()
+
+
+def _save(fig, path, dpi=100):
+    # No date and no random names, so that the same picture is the same file.
+    metadata = {"Date": None} if path.suffix == ".svg" else {}
+    with plt.rc_context({"svg.hashsalt": "LeNet"}):
+        fig.savefig(path, dpi=dpi, metadata=metadata)
+    plt.close(fig)
+
+
+def main(names):
+    """Draw the pictures `names`, or all, and write down what they were drawn from."""
+    record = IMAGES / "sources.json"
+    known = json.loads(record.read_text()) if record.exists() else {}
+    for name in names or PICTURES:
+        PICTURES[name][0](IMAGES / name)
+        known[name] = {
+            "drawn_from": sources(name),
+            "sha256": _sha256((IMAGES / name).read_bytes()),
+        }
+        print(f"Images/{name}: {(IMAGES / name).stat().st_size / 1000:.0f} kB")
+    record.write_text(json.dumps(known, indent=2, sort_keys=True) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
