@@ -1,0 +1,402 @@
+"""What the explorers share: a picture, its colours, a click on it, and the card around it all.
+
+A `Picture` is drawn once and comes out twice: as SVG for the living widget (a few milliseconds,
+where a matplotlib figure takes ninety) and as a figure for the still that a notebook stores.
+"""
+
+import lenet_helpers as lenet
+
+import base64
+import html
+import io
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import ipywidgets as widgets
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from ipycanvas import Canvas
+from matplotlib import patches
+from PIL import Image
+from torch import nn
+
+from lenet_live import COLORS, CSS_DPI, show_widget
+
+INK, QUIET, MARK, BLUE, GREEN = (
+    COLORS[name] for name in ("black", "grey", "orange", "blue", "green")
+)
+FRAME = "#9a9a9a"
+WIDTH = 960  # CSS pixels of every picture: fits a notebook on a projector of 1280 x 720
+MARGIN = 4  # around it, for lines that run along its edge
+
+
+# ---------------------------------------------------------------------------- a picture
+
+
+class Picture:
+    """A drawing in CSS pixels, y downwards; what is drawn later lies on top."""
+
+    def __init__(self, height, width=WIDTH):
+        self.width, self.height = width, height
+        self.outer_width, self.outer_height = width + 2 * MARGIN, height + 2 * MARGIN
+        self._svg, self._draw, self._spots = [], [], []
+
+    def _add(self, svg, draw):
+        self._svg.append(svg)
+        self._draw.append(draw)
+
+    def box(self, x, y, width, height, fill="none", line="none", thick=1):
+        self.polygon(
+            [(x, y), (x + width, y), (x + width, y + height), (x, y + height)], fill, line, thick
+        )
+
+    def polygon(self, corners, fill="none", line="none", thick=1):
+        look = dict(facecolor=fill, edgecolor=line, linewidth=_points(thick))
+        self._add(
+            f'<polygon points="{_places(corners)}" fill="{fill}" stroke="{line}" '
+            f'stroke-width="{thick:g}"/>',
+            lambda ax, z: ax.add_patch(patches.Polygon(corners, zorder=z, **look)),
+        )
+
+    def line(self, points, color=INK, thick=2, dashed=False):
+        look = dict(color=color, linewidth=_points(thick), linestyle="--" if dashed else "-")
+        dashes = ' stroke-dasharray="6 4"' if dashed else ""
+        self._add(
+            f'<polyline points="{_places(points)}" fill="none" stroke="{color}" '
+            f'stroke-width="{thick:g}"{dashes}/>',
+            lambda ax, z: ax.plot(*zip(*points, strict=True), zorder=z, **look),
+        )
+
+    def text(self, x, y, words, size=16, color=INK, anchor="start", bold=False):
+        """`y` is the middle of the line; `anchor` is start, middle or end."""
+        weight = "bold" if bold else "normal"
+        side = {"start": "left", "middle": "center", "end": "right"}[anchor]
+        look = dict(fontsize=_points(size), color=color, ha=side, va="center", weight=weight)
+        self._add(
+            f'<text x="{x:g}" y="{y:g}" dy="0.35em" font-size="{size:g}" fill="{color}" '
+            f'text-anchor="{anchor}" font-weight="{weight}">{html.escape(words)}</text>',
+            lambda ax, z: ax.text(x, y, words.replace("$", r"\$"), zorder=z, **look),
+        )
+
+    def pixels(self, x, y, width, height, rgb):
+        """An image (H, W, 3), uint8, whose pixels stay square and sharp."""
+        file = io.BytesIO()
+        Image.fromarray(rgb).save(file, "PNG", compress_level=1)
+        png = base64.b64encode(file.getvalue()).decode()
+        edges = (x, x + width, y + height, y)
+        self._add(
+            f'<image x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" '
+            f'preserveAspectRatio="none" href="data:image/png;base64,{png}"/>',
+            lambda ax, z: ax.imshow(rgb, extent=edges, aspect="auto", zorder=z),
+        )
+
+    def spot(self, x, y, width, height, key):
+        """A click in this box means `key`."""
+        self._spots.append((x, y, width, height, key))
+
+    def at(self, x, y):
+        """The key of the spot at a place and where in it (0..1 each), or None outside all spots."""
+        for left, top, width, height, key in self._spots:
+            if left <= x < left + width and top <= y < top + height:
+                return key, (x - left) / width, (y - top) / height
+        return None
+
+    def svg(self, description=""):
+        """The SVG, with `description` for those who do not see it."""
+        return (
+            f'<svg viewBox="{-MARGIN} {-MARGIN} {self.outer_width} {self.outer_height}" role="img" '
+            f'aria-label="{html.escape(description)}" font-family="DejaVu Sans, Verdana, '
+            f'sans-serif">{"".join(self._svg)}</svg>'
+        )
+
+    def figure(self):
+        """The same as a matplotlib figure."""
+        size = (self.outer_width / CSS_DPI, self.outer_height / CSS_DPI)
+        fig = plt.figure(figsize=size, layout="none")
+        ax = fig.add_axes((0, 0, 1, 1))
+        for z, draw in enumerate(self._draw):
+            draw(ax, z)
+        ax.set(xlim=(-MARGIN, self.width + MARGIN), ylim=(self.height + MARGIN, -MARGIN))
+        ax.axis("off")
+        return fig
+
+
+def _points(pixels):
+    return pixels * 72 / CSS_DPI
+
+
+def _places(points):
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+
+
+# ---------------------------------------------------------------------------- colours and numbers
+
+
+def grey(values, low=0.0, high=1.0):
+    """A map (H, W) as an image: `low` is black, `high` white."""
+    scaled = (torch.as_tensor(values) - low) / max(high - low, 1e-9)
+    level = (scaled.clamp(0, 1) * 255).round().to(torch.uint8)
+    return level.unsqueeze(-1).expand(*level.shape, 3).numpy()
+
+
+def signed(values, limit):
+    """A map (H, W) as an image: -`limit` is blue, 0 white, `limit` orange."""
+    share = (torch.as_tensor(values) / max(limit, 1e-9)).clamp(-1, 1).unsqueeze(-1).numpy()
+    blue, orange, white = (np.array(c) for c in ((0, 90, 160), (200, 90, 0), (255, 255, 255)))
+    end = np.where(share < 0, blue, orange)
+    return (white + (end - white) * np.abs(share)).round().astype(np.uint8)
+
+
+def number(value, digits=2):
+    """A number with a real minus sign, and without one before a rounded zero."""
+    words = f"{value:.{digits}f}"
+    return words.lstrip("-") if float(words) == 0 else words.replace("-", "−")
+
+
+# ---------------------------------------------------------------------------- reading an image
+
+
+class Reading(NamedTuple):
+    """What a network makes of one image."""
+
+    probabilities: torch.Tensor  # (10,)
+    stages: list  # of (name, output of that layer without the batch dimension)
+
+
+def check_images(images, labels=None):
+    """Raise ValueError unless `images` is a lenet.ImageTensors and `labels` names ten classes."""
+    if not isinstance(images, lenet.ImageTensors):
+        raise ValueError(f"images must be lenet.ImageTensors, not {type(images).__name__}")
+    if len(images) == 0:
+        raise ValueError("images is empty: at least one image is needed")
+    if labels is not None and len(labels) != 10:
+        raise ValueError(f"labels must name 10 classes, these are {len(labels)}")
+
+
+def one_image(images, index):
+    """X (1, 1, 28, 28) and the label of one of `images`."""
+    if not 0 <= index < len(images):
+        raise ValueError(f"image must be 0 to {len(images) - 1}, it is {index}")
+    X, y = images[[index]]
+    return X, y.item()
+
+
+def layer_outputs(net, X):
+    """The output of every layer of a Sequential `net`, on the CPU, and the probabilities (B, 10).
+
+    Raises ValueError for a batch, or a network, of the wrong shape.
+    """
+    if not isinstance(net, nn.Sequential):
+        raise ValueError(f"net must be a nn.Sequential, it is a {type(net).__name__}")
+    probabilities = lenet.predict(net, X)  # checks X and the number of outputs
+    device = next(net.parameters()).device
+    return [output.cpu() for output in lenet.activations(net, X.to(device))], probabilities
+
+
+def read_image(net, X):
+    """The Reading of one image X (1, 1, 28, 28).
+
+    Its stages are what the next layer of weights or the next pooling gets to see: an activation
+    is shown, the sums that go into it are not.
+    """
+    outputs, probabilities = layer_outputs(net, X)
+    stages, count, kind = [], {"conv": 0, "pool": 0, "dense": 0}, ""
+    names = [(nn.Conv2d, "conv"), (nn.AvgPool2d, "pool"), (nn.MaxPool2d, "pool")]
+    names += [(nn.Linear, "dense")]
+    kinds = [next((name for cls, name in names if isinstance(l, cls)), "") for l in net]
+    for i, output in enumerate(outputs):
+        if kinds[i]:
+            kind = kinds[i]
+            count[kind] += 1
+        last = i == len(outputs) - 1
+        if kind and (last or kinds[i + 1] or isinstance(net[i + 1], nn.Flatten)):
+            if isinstance(net[i], nn.Flatten):
+                continue
+            stages.append(("scores" if last else f"{kind} {count[kind]}", output[0]))
+    return Reading(probabilities[0], stages)
+
+
+def draw_layers(picture, X, stages, x, y, width=WIDTH):
+    """The image and its stages from left to right, `width` wide and about 250 high."""
+    columns = [("image", [grey(X[0, 0])], 1, 112)]
+    for name, output in stages[:-1]:
+        low, high = output.min().item(), output.max().item()
+        if output.dim() == 3:
+            side = 4 if len(output) > 8 else 2
+            tiles = [grey(channel, low, high) for channel in output[: side * 6]]
+            columns.append((name, tiles, side, 44 if side == 4 else 62))
+        else:
+            rows = 12  # a dense layer has no picture: its values, twelve to a column
+            cells = nn.functional.pad(output, (0, -len(output) % rows), value=low)
+            columns.append((name, [grey(cells.view(-1, rows).T, low, high)], 1, 0))
+    gap = 3
+    wide = [
+        side * (size + gap) if size else 16 * len(tiles[0][0]) for _, tiles, side, size in columns
+    ]
+    space = (width - sum(wide)) / (len(columns) - 1)
+    for (name, tiles, side, size), across in zip(columns, wide, strict=True):
+        picture.text(x + across / 2, y + 10, name, 15, QUIET, "middle")
+        for i, tile in enumerate(tiles):
+            w, h = (size, size) if size else (across, 16 * 12)
+            left, top = x + i % side * (size + gap), y + 28 + i // side * (size + gap)
+            picture.pixels(left, top, w, h, tile)
+            picture.box(left, top, w, h, line=FRAME, thick=0.5)
+        x += across + space
+
+
+def draw_probabilities(picture, probabilities, labels, x, y, width, truth=None, row=26):
+    """Ten bars under each other, `row` high each; the true class is named in green."""
+    answer = int(probabilities.argmax())
+    room = 120
+    for i, (label, p) in enumerate(zip(labels, probabilities.tolist(), strict=True)):
+        middle = y + (i + 0.5) * row
+        color = GREEN if i == truth else INK
+        bold = i in (answer, truth)
+        picture.text(x + room - 8, middle, label, 15, color, "end", bold)
+        long = (width - room - 60) * p
+        picture.box(x + room, middle - row * 0.36, width - room - 60, row * 0.72, "#eeeeee")
+        bar = (GREEN if answer == truth or truth is None else MARK) if i == answer else "#8fa3b3"
+        picture.box(x + room, middle - row * 0.36, long, row * 0.72, bar)
+        picture.text(x + width, middle, f"{p:.1%}".replace("%", " %"), 15, INK, "end", bold)
+
+
+# ---------------------------------------------------------------------------- widgets
+
+# JupyterLab's colours are set anew inside the card, so that it is white in the dark theme too.
+STYLE = """<style>
+.lenet-card {
+  background: #fff; color: #222; color-scheme: light; padding: 16px 20px; max-width: 1010px;
+  box-sizing: border-box; border: 1px solid #c8c8c8; border-radius: 8px; overflow: hidden;
+  --jp-widgets-color: #222; --jp-widgets-label-color: #222; --jp-widgets-readout-color: #222;
+  --jp-widgets-font-size: 16px; --jp-widgets-inline-height: 34px;
+  --jp-widgets-input-color: #222; --jp-widgets-input-background-color: #fff;
+  --jp-widgets-input-border-color: #767676; --jp-widgets-input-focus-border-color: #0072b2;
+  --jp-ui-font-color0: #222; --jp-ui-font-color1: #222; --jp-content-font-color1: #222;
+  --jp-layout-color0: #fff; --jp-layout-color1: #fff; --jp-layout-color2: #ececec;
+  --jp-layout-color3: #d8d8d8; --jp-layout-color4: #8a8a8a; --jp-border-color1: #767676;
+  --jp-brand-color1: #0072b2; --jp-brand-color2: #0072b2; --jp-widgets-slider-border-color: #8a8a8a;
+  --jp-widgets-slider-handle-background-color: #fff;
+}
+.lenet-card h3 { margin: 0 0 8px; color: #222; font-size: 20px; }
+.lenet-card svg { display: block; width: 100%; height: auto; }
+.lenet-card svg image { image-rendering: pixelated; }
+.lenet-card .widget-html-content { line-height: 1.4; color: #222; font-size: 16px; }
+.lenet-card .lenet-stack { display: grid; overflow: visible; }
+.lenet-card .lenet-stack > * { grid-area: 1 / 1; margin: 0; width: 100%; height: auto; }
+.lenet-card .lenet-stack > canvas { z-index: 1; cursor: pointer; }
+.lenet-card .lenet-row { flex-wrap: wrap; gap: 4px 16px; align-items: center; }
+.lenet-card :focus-visible { outline: 3px solid #0072b2; outline-offset: 2px; }
+</style>"""
+
+
+class PictureView(widgets.Box):
+    """Shows a Picture; if `on_click` is given, a click in one of its spots calls it.
+
+    `on_click(key, across, down)`: the spot's key and the place in it, 0..1. When it has the focus,
+    the arrow keys call `on_arrow(columns, rows)`, and Tab goes on to the control `tab_to`:
+    ipycanvas keeps every key for itself, and without this a keyboard would never get out of it.
+    """
+
+    def __init__(self, on_click=None, on_arrow=None, tab_to=None):
+        self._html = widgets.HTML()
+        children = [self._html]
+        if on_click:
+            self._canvas = Canvas(width=10, height=10)
+            self._canvas.on_mouse_down(self._clicked)
+            self._canvas.on_touch_start(lambda places: places and self._clicked(*places[0]))
+            self._canvas.on_key_down(self._pressed)
+            children.append(self._canvas)
+        self._on_click, self._on_arrow, self._tab_to = on_click, on_arrow, tab_to
+        super().__init__(children)
+        self.add_class("lenet-stack")
+
+    def draw(self, picture, description):
+        self._picture = picture
+        self._html.value = picture.svg(description)
+        if self._on_click and self._canvas.height != picture.outer_height:
+            self._canvas.width, self._canvas.height = picture.outer_width, picture.outer_height
+
+    def _clicked(self, x, y):
+        found = self._picture.at(x - MARGIN, y - MARGIN)
+        if found:
+            key, *place = found
+            self._on_click(key, *place)
+
+    def _pressed(self, key, *modifiers):
+        if key == "Tab" and self._tab_to:
+            self._tab_to.focus()
+        elif key in ARROWS and self._on_arrow:
+            self._on_arrow(*ARROWS[key])
+
+
+ARROWS = {"ArrowLeft": (-1, 0), "ArrowRight": (1, 0), "ArrowUp": (0, -1), "ArrowDown": (0, 1)}
+
+
+class Explorer:
+    """A card with a title, controls and a picture that follows them.
+
+    A subclass builds its controls, calls `super().__init__`, and says in `picture()` what to draw
+    and in `describe()`, in a sentence, what is seen.
+    """
+
+    def __init__(self, title, controls, view=None, below=()):
+        self.view = view or PictureView()
+        self._quiet = False
+        heading = widgets.HTML(f"{STYLE}<h3>{html.escape(title)}</h3>")
+        self.card = widgets.VBox([heading, *controls, self.view, *below])
+        self.card.add_class("lenet-card")
+
+    def watch(self, *controls):
+        for control in controls:
+            control.observe(lambda change: self.refresh(), "value")
+
+    def refresh(self):
+        """Draw again what the controls now say."""
+        if not self._quiet:
+            self.view.draw(self.picture(), self.describe())
+
+    @contextmanager
+    def changing(self):
+        """Inside, several controls can change; the picture is drawn once, at the end."""
+        before, self._quiet = self._quiet, True
+        try:
+            yield
+        finally:
+            self._quiet = before
+        self.refresh()
+
+    def show(self):
+        """Show it in the notebook, with a still picture for when no kernel runs."""
+        show_widget(self.card, self.picture().figure(), self.describe())
+
+
+def row(*controls):
+    """Controls beside each other, as many as fit."""
+    box = widgets.HBox(controls)
+    box.add_class("lenet-row")
+    return box
+
+
+def slider(description, low, high, value, step=1, width="300px", **kwargs):
+    """A slider with its name in words; whole numbers unless `step` is a fraction."""
+    kind = widgets.IntSlider if isinstance(step, int) else widgets.FloatSlider
+    return kind(
+        value=value, min=low, max=high, step=step, description=description,
+        style={"description_width": "initial"}, layout={"width": width}, **kwargs,
+    )  # fmt: skip
+
+
+def dropdown(description, options, value, width="220px"):
+    return widgets.Dropdown(
+        options=options, value=value, description=description,
+        style={"description_width": "initial"}, layout={"width": width},
+    )  # fmt: skip
+
+
+def image_number(images, value=0):
+    """A field for the number of an image."""
+    return widgets.BoundedIntText(
+        value=value, min=0, max=len(images) - 1, description=f"image (0 to {len(images) - 1})",
+        style={"description_width": "initial"}, layout={"width": "240px"},
+    )  # fmt: skip
