@@ -17,7 +17,7 @@ help: ## List these commands
 # For those who take the course
 
 .PHONY: lab
-lab: env data ## Open the course in JupyterLab (the first time: make the environment, get the data)
+lab: env data ## Open the course in JupyterLab (the first time it makes all that is needed)
 	@$(python) scripts/open_lab.py 01_network $(ARGS)
 
 .PHONY: present

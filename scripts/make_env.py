@@ -22,9 +22,11 @@ PYTHON = os.path.join(VENV, "bin", "python")
 STAMP = os.path.join(VENV, "lenet-installed")
 LOG = os.path.join("build", "pip.log")
 
+DISK_FULL = "the disk is full; make room (6 GB on Linux)"
+
 # What a failed step leaves in LOG, and what it means. The first that fits is told.
 REASONS = {
-    "No space left on device": "the disk is full; make room (6 GB on Linux)",
+    "No space left on device": DISK_FULL,
     "Disk quota exceeded": "your disk quota is used up; make room (6 GB on Linux)",
     "ensurepip is not available": "this Python comes without its venv module; "
     "on Debian and Ubuntu, install the package python3.11-venv",
@@ -97,6 +99,8 @@ def step(what, command, quiet=False):
     with open(LOG, encoding="utf-8", errors="replace") as log:
         text = log.read()
     why = next((why for words, why in REASONS.items() if words in text), f"read {LOG}")
+    if shutil.disk_usage(ROOT).free < 1e6:  # too little to have written the reason down
+        why = DISK_FULL
     raise SetupError(f"{what}: {why}, then run the same command again")
 
 
