@@ -58,6 +58,11 @@ chromium:
 notebooks: env data ## Run the notebooks and save them with their outputs
 	@$(python) scripts/save_notebooks.py $(ARGS)
 
+.PHONY: studies
+studies: env data ## Train the runs that chapters 3 and 4 compare: build/seeds.json, variants.json
+	@$(python) scripts/seeds.py
+	@$(python) scripts/variants.py
+
 .PHONY: images
 images: env data ## Draw the pictures in Images/ again
 	@$(python) scripts/draw_images.py $(ARGS)
@@ -65,6 +70,10 @@ images: env data ## Draw the pictures in Images/ again
 .PHONY: bench
 bench: env data ## Measure the course against the lesson's own code: build/bench.json
 	@$(python) scripts/bench.py $(ARGS)
+
+.PHONY: readme
+readme: env ## Write the measured tables into README.md
+	@$(python) scripts/fill_readme.py
 
 .PHONY: faults
 faults: env data ## Try what can go wrong, many times over: build/faults.json

@@ -29,6 +29,9 @@ ROOT = Path(__file__).resolve().parents[1]
 NOWHERE = "http://127.0.0.1:1/simple"  # a port that nobody listens on
 MAKE = shutil.which("make")
 
+# Root may write anywhere: with these words before a command, it gives up that right first.
+AS_A_USER = ["setpriv", "--bounding-set", "-dac_override"] if os.getuid() == 0 else []
+
 # Pythons other than 3.11 on this machine, and one that every machine has: a stand-in for 3.14.
 OTHERS = [
     python
@@ -195,6 +198,9 @@ def test_a_set_up_that_fails_is_finished_by_the_same_command(course, tmp_path):
     assert run(course, ".venv/bin/python", "-c", "import tiny.part0")[0] == 0
 
     assert run(course, *env, **offline) == (0, "", "")  # nothing is left to do
+    course.chmod(0o555)
+    assert run(course, *AS_A_USER, *env, **offline) == (0, "", "")  # as on a shared server
+    course.chmod(0o755)
 
     (course / "environment.yml").write_text(small_list.replace("tiny==1.0", "other==1.0"))
     make_wheel(wheels, "other", 1)
@@ -230,14 +236,10 @@ def test_on_a_full_disk(course, tmp_path):
 
 
 def test_in_a_folder_that_cannot_be_written(tmp_path):
-    """Root may write anywhere, so it gives up that right first."""
     shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
     shutil.copy(ROOT / "environment.yml", tmp_path)
-    as_a_user = ["setpriv", "--bounding-set", "-dac_override"] if os.getuid() == 0 else []
-    if as_a_user and not shutil.which("setpriv"):
-        pytest.skip("runs as root, and setpriv is not here to give up root's rights")
     tmp_path.chmod(0o555)
-    code, printed, sentence = run(tmp_path, *as_a_user, sys.executable, "scripts/make_env.py")
+    code, printed, sentence = run(tmp_path, *AS_A_USER, sys.executable, "scripts/make_env.py")
     tmp_path.chmod(0o755)
     assert (code, printed) == (1, "")
     assert sentence == (
