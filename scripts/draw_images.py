@@ -7,6 +7,7 @@ Images/sources.json, so that tests/test_images.py notices a picture older than w
 
 import lenet_helpers as lenet
 
+import ast
 import hashlib
 import json
 import sys
@@ -15,13 +16,14 @@ from pathlib import Path
 import draw_animation
 import draw_architecture
 import matplotlib.pyplot as plt
+import numpy as np
 import torch
 
 import lenet_live
 
 IMAGES = lenet.COURSE / "Images"
 WEIGHTS = lenet.COURSE / "notebooks" / "weights"
-SCRIPTS = lenet.COURSE / "scripts"
+RUN = "fashion_mnist_run.pt"
 
 
 def animation(path):
@@ -39,7 +41,7 @@ def thumbnail(path):
 
 
 def training_curves(path):
-    run = lenet.load_run(WEIGHTS / "fashion_mnist_run.pt")
+    run = lenet.load_run(WEIGHTS / RUN)
     _save(lenet_live.plot_runs([run]), path, dpi=lenet_live.SHARPNESS * lenet_live.CSS_DPI)
 
 
@@ -61,7 +63,7 @@ PICTURES = {  # name: what draws it, and the files that decide how it looks
     "video_thumbnail.png": (thumbnail, ["scripts/draw_architecture.py", DIGITS[0]]),
     "training_curves.png": (
         training_curves,
-        ["lenet_live.py", "notebooks/weights/fashion_mnist_run.pt"],
+        ["lenet_live.py", f"notebooks/weights/{RUN}"],
     ),
 }
 
@@ -72,16 +74,26 @@ def mnist():
 
 def sources(name):
     """What the picture `name` depends on: a SHA-256 for each file and for the network's trace."""
-    hashes = {file: _sha256(_locate(file).read_bytes()) for file in PICTURES[name][1]}
+    hashes = {file: _sha256(_content(file)) for file in PICTURES[name][1]}
     trace = lenet.trace_shapes(lenet.make_lenet(), torch.zeros(1, 1, 28, 28))
     hashes["the trace of the network"] = _sha256(repr([tuple(t) for t in trace]).encode())
     return hashes
 
 
-def _locate(file):
+def _content(file):
+    """The bytes that count, so that a picture is not called old for what is not seen in it."""
+    path = lenet.COURSE / file
     if file.startswith("data/"):
-        return lenet.data_folder() / Path(file).relative_to("data")
-    return lenet.COURSE / file
+        path = lenet.data_folder() / Path(file).relative_to("data")
+    if path.suffix == ".py":  # what the code does, not its comments and layout
+        return ast.dump(ast.parse(path.read_text(encoding="utf-8"))).encode()
+    if path.name == RUN:  # the curves, not the clock
+        run = lenet.load_run(path)
+        return repr(np.round([*run.train, *((e, a, 0) for e, a in run.test)], 3).tolist()).encode()
+    if path.suffix == ".pt":  # the numbers, not the file around them
+        weights = lenet.load_weights(lenet.make_lenet(), path).state_dict()
+        return b"".join(value.numpy().tobytes() for value in weights.values())
+    return path.read_bytes()
 
 
 def _sha256(content):
