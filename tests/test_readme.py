@@ -1,0 +1,78 @@
+"""The README says only what is so: links, commands, pictures and figures."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
+import fill_readme
+
+COURSE = fill_readme.COURSE
+README = (COURSE / "README.md").read_text(encoding="utf-8")
+LINK = re.compile(r"\]\(([^)\s]+)\)|\b(?:src|srcset|href)=\"([^\"]+)\"")
+PICTURE = re.compile(r"!\[[^\]]*\]\(|<img\b[^>]*>")
+DESCRIPTION = re.compile(r"!\[([^\]]{25,})\]|alt=\"([^\"]{25,})\"")
+
+
+def pages():
+    """(name, folder, Markdown) of all that is read outside a running kernel."""
+    for path in (COURSE / "README.md", COURSE / "CHANGELOG.md"):
+        yield pytest.param(path.parent, path.read_text(encoding="utf-8"), id=path.name)
+    for path in sorted((COURSE / "notebooks").glob("*.ipynb")):
+        cells = nbformat.read(path, as_version=4).cells
+        text = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+        yield pytest.param(path.parent, text, id=path.name)
+
+
+@pytest.mark.parametrize("folder, text", list(pages()))
+def test_links_to_files_lead_somewhere(folder, text):
+    links = {link for pair in LINK.findall(text) for link in pair if link}
+    relative = {link.partition("#")[0] for link in links if ":" not in link}
+    assert not {link for link in relative if not (folder / link).exists()}
+
+
+@pytest.mark.parametrize("folder, text", list(pages()))
+def test_pictures_are_described_in_words(folder, text):
+    bare = [picture for picture in PICTURE.findall(text) if not DESCRIPTION.search(picture)]
+    assert not bare
+
+
+@pytest.mark.parametrize("command", sorted(set(re.findall(r"(?:^|`)make ([a-z-]+)", README, re.M))))
+def test_commands_exist(command):
+    done = subprocess.run(["make", "-n", command], cwd=COURSE, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_code_blocks_hold_the_two_commands_only():
+    """Whatever else is to be typed stands in a sentence that says what it does."""
+    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    assert [line.split("#")[0].strip() for block in blocks for line in block.splitlines()] == [
+        "make lab",
+        "make test",
+    ]
+
+
+def test_figures_are_those_that_were_measured():
+    assert fill_readme.fill(README) == README, "run `make readme`"
+
+
+def test_variables_in_the_readme_are_those_of_the_course():
+    named = set(re.findall(r"LENET_[A-Z]+", README))
+    source = (COURSE / "lenet_helpers.py").read_text(encoding="utf-8")
+    assert named == set(re.findall(r"LENET_[A-Z]+", source))
+
+
+def test_hooks_for_commits_are_valid():
+    command = [sys.executable, "-m", "pre_commit", "validate-config"]
+    assert subprocess.run(command, cwd=COURSE).returncode == 0
+
+
+def test_binder_gets_its_data():
+    """Binder runs postBuild in the environment that it has made, here that of the tests."""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    assert subprocess.run([COURSE / "postBuild"], env=os.environ | {"PATH": path}).returncode == 0
