@@ -67,10 +67,6 @@ studies: env data ## Train the runs that chapters 3 and 4 compare: build/seeds.j
 images: env data ## Draw the pictures in Images/ again
 	@$(python) scripts/draw_images.py $(ARGS)
 
-.PHONY: readme
-readme: env ## Write the measured tables into README.md
-	@$(python) scripts/fill_readme.py
-
 .PHONY: bench
 bench: env data ## Measure the course against the lesson's own code: build/bench.json
 	@$(python) scripts/bench.py $(ARGS)
