@@ -1,8 +1,8 @@
 """Write the measured tables into README.md: `make readme`.
 
-A table stands between `<!-- bench -->` and `<!-- end -->`; its figures come from build/bench.json,
-and so for every name in TABLES. Nobody types a figure: tests/test_readme.py fills the README again
-and compares.
+A table stands between two markers, `<!-- bench -->` and `<!-- end -->`; the function of its name
+makes it from the JSON files that other commands write to build/. Nobody types a figure:
+tests/test_readme.py fills the README again and compares.
 """
 
 import json
@@ -14,14 +14,20 @@ README = COURSE / "README.md"
 BLOCK = re.compile(r"(<!-- (?P<name>\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
+def read(name):
+    """What a command wrote to build/`name`.json."""
+    return json.loads((COURSE / "build" / f"{name}.json").read_text(encoding="utf-8"))
+
+
 def table(head, rows):
     """A Markdown table: the first column to the left, the others to the right."""
     lines = [head, [":--"] + ["--:"] * (len(head) - 1), *rows]
     return "".join("| " + " | ".join(map(str, line)) + " |\n" for line in lines)
 
 
-def bench(measured):
+def bench():
     """The course against the lesson's own code, as `make bench` measured it."""
+    measured = read("bench")
     lesson, course = measured["lesson_seconds"], measured["course_seconds"]
     return table(
         ["ten epochs of chapter 3", "the lesson's code", "this course"],
@@ -31,27 +37,34 @@ def bench(measured):
             ["peak memory, worker processes included", "1", f"{measured['memory_ratio']:.2f}"],
             ["pictures of the curves a second", "", f"{measured['pictures_per_second']:.1f}"],
             ["share of the time for them", "", f"{measured['chart_share']:.1%}"],
-            [
-                "two notebooks at once, each",
-                "",
-                f"{measured['two_at_once_ratio']:.1f} times as long",
-            ],
+            ["two notebooks at once, each", "", f"{measured['two_at_once_ratio']:.1f} × as long"],
         ],
     )
 
 
-TABLES = {"bench": bench}
+def accuracy():
+    """What ten epochs give, from `make studies`."""
+
+    def row(name, accuracies):
+        spread = f"{min(accuracies):.3f} to {max(accuracies):.3f}"
+        return [name, len(accuracies), spread]
+
+    lesson = [run["test_acc"] for run in read("seeds")]
+    return table(
+        ["ten epochs on Fashion-MNIST", "seeds", "test accuracy"],
+        [
+            row("the lesson's network", lesson),
+            *(row(f"+ {step['name']}", step["test_acc"]) for step in read("variants")),
+        ],
+    )
+
+
+TABLES = {function.__name__: function for function in (bench, accuracy)}
 
 
 def fill(text):
-    """`text` with every block between markers made anew. Raises FileNotFoundError, KeyError."""
-
-    def made(block):
-        name = block["name"]
-        measured = json.loads((COURSE / "build" / f"{name}.json").read_text(encoding="utf-8"))
-        return f"{block[1]}{TABLES[name](measured)}{block[3]}"
-
-    return BLOCK.sub(made, text)
+    """`text` with every table between markers made anew."""
+    return BLOCK.sub(lambda block: f"{block[1]}{TABLES[block['name']]()}{block[3]}", text)
 
 
 if __name__ == "__main__":

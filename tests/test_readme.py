@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import nbformat
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
@@ -19,27 +18,18 @@ PICTURE = re.compile(r"!\[[^\]]*\]\(|<img\b[^>]*>")
 DESCRIPTION = re.compile(r"!\[([^\]]{25,})\]|alt=\"([^\"]{25,})\"")
 
 
-def pages():
-    """(name, folder, Markdown) of all that is read outside a running kernel."""
-    for path in (COURSE / "README.md", COURSE / "CHANGELOG.md"):
-        yield pytest.param(path.parent, path.read_text(encoding="utf-8"), id=path.name)
-    for path in sorted((COURSE / "notebooks").glob("*.ipynb")):
-        cells = nbformat.read(path, as_version=4).cells
-        text = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
-        yield pytest.param(path.parent, text, id=path.name)
-
-
-@pytest.mark.parametrize("folder, text", list(pages()))
-def test_links_to_files_lead_somewhere(folder, text):
+@pytest.mark.parametrize("page", ["README.md", "CHANGELOG.md"])
+def test_links_to_files_lead_somewhere(page):
+    text = (COURSE / page).read_text(encoding="utf-8")
     links = {link for pair in LINK.findall(text) for link in pair if link}
     relative = {link.partition("#")[0] for link in links if ":" not in link}
-    assert not {link for link in relative if not (folder / link).exists()}
+    assert not {link for link in relative if not (COURSE / link).exists()}
 
 
-@pytest.mark.parametrize("folder, text", list(pages()))
-def test_pictures_are_described_in_words(folder, text):
-    bare = [picture for picture in PICTURE.findall(text) if not DESCRIPTION.search(picture)]
-    assert not bare
+def test_pictures_are_described_in_words():
+    pictures = PICTURE.findall(README)
+    assert pictures
+    assert not [picture for picture in pictures if not DESCRIPTION.search(picture)]
 
 
 @pytest.mark.parametrize("command", sorted(set(re.findall(r"(?:^|`)make ([a-z-]+)", README, re.M))))
