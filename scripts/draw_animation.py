@@ -16,8 +16,10 @@ from torch.nn import functional as F
 
 FRAMES_PER_DIGIT = 20
 FRAME_MS = 80
-ORDER = [7, 2, 1, 0, 4, 9, 5, 6, 3, 8]
-NOISY = {1, 4}  # places in ORDER; the others come without noise
+TURNS = {  # degrees by which a digit sways, in the order of their coming
+    7: 18, 2: -16, 1: 16, 0: -20, 4: 16, 9: -14, 5: 16, 6: -18, 3: 14, 8: -18,
+}  # fmt: skip
+NOISY = {2, 4}  # the digits that come with noise
 # Frames that each layer is shown behind the input, so that the eye sees the signal move on.
 LAGS = [0, 1, 1, 2, 2, 3, 3, 4]
 
@@ -39,18 +41,15 @@ RAMPS = {  # name: colours that the ramp runs through, and its number of steps
 
 
 def _ramp(colors, steps):
+    """(steps, 3) colours, evenly from the first of `colors` through the others to the last."""
     at = np.linspace(0, len(colors) - 1, steps)
-    return [
-        [np.interp(x, range(len(colors)), channel) for channel in zip(*colors, strict=True)]
-        for x in at
-    ]
+    red_green_blue = zip(*colors, strict=True)
+    return np.stack([np.interp(at, range(len(colors)), c) for c in red_green_blue], axis=1)
 
 
-PALETTE, START = [BACKGROUND], {}  # all colours; where each ramp begins among them
-for _name, (_colors, _steps) in RAMPS.items():
-    START[_name] = len(PALETTE)
-    PALETTE += _ramp(_colors, _steps)
-PALETTE = np.round(PALETTE).astype(np.uint8)
+PALETTE = np.round(np.concatenate([_ramp(*ramp) for ramp in RAMPS.values()])).astype(np.uint8)
+_ends = np.cumsum([steps for _, steps in RAMPS.values()])
+START = dict(zip(RAMPS, [0, *_ends], strict=False))  # of each ramp in the palette
 
 
 def shade(ramp, amount):
@@ -67,33 +66,31 @@ def moving_digits(images):
 
     `images` is an ImageTensors; the first digit of each class is shown, none is picked out.
     """
-    first = [int((images.labels == digit).nonzero()[0]) for digit in ORDER]
-    X, _ = images[first]
-    total = FRAMES_PER_DIGIT * len(ORDER)
-    rng = np.random.default_rng(1)
-    speckle = torch.tensor(rng.normal(0, 1, X.shape), dtype=torch.float32)
+    X, _ = images[[int((images.labels == digit).nonzero()[0]) for digit in TURNS]]
+    count = len(X)
+    total = FRAMES_PER_DIGIT * count
+    speckle = torch.tensor(np.random.default_rng(1).normal(size=X.shape), dtype=torch.float32)
     time = torch.arange(total) / FRAMES_PER_DIGIT
     frames = torch.zeros(total, 1, 28, 28)
-    for k in range(len(ORDER)):
-        # -0.5 when the digit comes, 0 when it is in the middle, 0.5 when it goes; round the loop
-        u = (time - k - 0.5 + len(ORDER) / 2) % len(ORDER) - len(ORDER) / 2
+    for k, (digit, turn) in enumerate(TURNS.items()):
+        # 0 when the digit is in the middle, -0.5 and 0.5 when it comes and goes; round the loop
+        u = (time - k - 0.5 + count / 2) % count - count / 2
         seen = u.abs() < 1
-        frames[seen] = torch.maximum(frames[seen], _pose(X[k : k + 1], u[seen], k))
-        if k in NOISY:
+        frames[seen] = torch.maximum(frames[seen], _pose(X[k : k + 1], u[seen], turn, k))
+        if digit in NOISY:
             strength = 0.2 * torch.cos(np.pi * u.clamp(-0.5, 0.5)) ** 2
             frames += strength[:, None, None, None] * speckle[k]
     return frames.clamp(0, 1)
 
 
-def _pose(image, u, k):
-    """One digit at the moments `u`: slid in and out, turned, shifted and scaled."""
-    sway = torch.sin(2 * np.pi * u)
-    turn = torch.deg2rad(torch.tensor([18.0, -16, 16, -20, 16, -14, 16, -18, 14, -18][k]) * sway)
+def _pose(image, u, turn, k):
+    """One digit at the moments `u`: slid in and out, turned, shifted and scaled, each its way."""
+    angle = np.deg2rad(turn) * torch.sin(2 * np.pi * u)
     slide = _smooth((u.abs() - 0.28) / 0.44) * torch.sign(u) * 38
     across = slide + 1.5 * torch.sin(2 * np.pi * u + k)
     down = 2.0 * torch.sin(4 * np.pi * u + 2 * k)
     scale = 1 + 0.12 * torch.cos(2 * np.pi * u + k)
-    cos, sin = torch.cos(turn) * scale, torch.sin(turn) * scale
+    cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale
     # affine_grid asks, for a pixel of the result, where it lies in the image, in -1..1.
     rows = [
         torch.stack([cos, -sin, (cos * across - sin * down) / 14], dim=1),
@@ -130,14 +127,10 @@ def grey(values):
 def lit(values, blank):
     """Palette indices: how far the values are from those of an empty picture, and which way."""
     far = (values - blank).numpy()
-    amount = far / np.quantile(np.abs(far), 0.995)
-    # The root lifts the faint ones.
-    amount = np.sign(amount) * np.abs(amount) ** 0.75
+    amount = np.abs(far / np.quantile(np.abs(far), 0.995)) ** 0.75  # which lifts the faint ones
     steps = RAMPS["above"][1] - 1
-    level = _steady(amount * steps)
-    return np.where(
-        level < 0, shade("below", -level / steps), shade("above", level / steps)
-    ).astype(np.uint8)
+    level = _steady(np.sign(far) * amount * steps) / steps
+    return np.where(level < 0, shade("below", -level), shade("above", level))
 
 
 def _steady(level):
@@ -159,17 +152,14 @@ def _steady(level):
 class Block:
     """Where a layer's maps stand: `columns` beside one another, each pixel `scale` pixels wide."""
 
-    def __init__(self, name, label, x, columns, scale, gap=4):
-        self.name, self.label, self.x = name, label, x
-        self.columns, self.scale, self.gap = columns, scale, gap
-
-    def place(self, maps):
-        """Remember the size of `maps` (channels, height, width); centre the block on its row."""
-        channels, self.height, self.width = maps
-        self.rows = -(-channels // self.columns)
-        self.block_width = self._length(self.columns, self.width)
-        self.block_height = self._length(self.rows, self.height)
-        self.y = TOP + (ROW - self.block_height) // 2
+    def __init__(self, name, x, columns, scale, gap, maps):
+        self.name, self.x, self.columns, self.scale, self.gap = name, x, columns, scale, gap
+        channels, height, width = maps
+        size = f"{height}×{width}" if height > 1 else ""
+        self.label = "@".join(filter(None, [str(channels) if channels > 1 else "", size]))
+        self.width = self._length(columns, width)
+        self.height = self._length(-(-channels // columns), height)
+        self.y = TOP + (ROW - self.height) // 2
 
     def _length(self, count, side):
         return count * side * self.scale + (count - 1) * self.gap
@@ -184,17 +174,16 @@ class Block:
             canvas[y : y + picture.shape[0], x : x + picture.shape[1]] = picture
 
 
-def blocks():
-    """The seven layers with their places; the tenth of the width that is left is the output's."""
-    return [
-        Block("input", "28×28", 22, 1, 5),
-        Block("C1", "6@28×28", 188, 2, 3),
-        Block("S2", "6@14×14", 386, 2, 3),
-        Block("C3", "16@10×10", 500, 4, 3),
-        Block("S4", "16@5×5", 658, 4, 3),
-        Block("C5", "120", 756, 4, 7, 1),
-        Block("F6", "84", 812, 3, 7, 1),
-    ]
+PLACES = {  # x, columns, scale, gap
+    "input": (22, 1, 5, 0),
+    "C1": (188, 2, 3, 4),
+    "S2": (386, 2, 3, 4),
+    "C3": (500, 4, 3, 4),
+    "S4": (658, 4, 3, 4),
+    "C5": (756, 4, 7, 1),
+    "F6": (812, 3, 7, 1),
+}
+BARS_X, BARS_WIDTH, BAR_ROW = 880, 62, 26
 
 
 def font(size, bold=False):
@@ -212,20 +201,19 @@ def write(canvas, xy, text, ramp, size, bold=False, anchor="mm"):
     canvas[touched] = shade(ramp, amount[touched])
 
 
-BARS_X, BARS_WIDTH, BAR_ROW = 880, 62, 26
-
-
 def backdrop(layout):
     """What is the same in all frames."""
     canvas = np.zeros(SIZE[::-1], np.uint8)
     for block in layout:
-        middle = block.x + block.block_width // 2
+        middle = block.x + block.width // 2
         write(canvas, (middle, 26), block.name, "text", 20, bold=True)
         write(canvas, (middle, 50), block.label, "faint", 16)
     write(canvas, (BARS_X + 25, 26), "output", "text", 20, bold=True)
     write(canvas, (BARS_X + 25, 50), "10", "faint", 16)
+    for digit in range(10):
+        _write_digit(canvas, digit, "faint")
     for before, after in pairwise(layout):
-        x = (before.x + before.block_width + after.x) / 2
+        x = (before.x + before.width + after.x) / 2
         write(canvas, (x, TOP + ROW / 2), "›", "faint", 24)
     _write_key(canvas, 372)
     return canvas
@@ -241,34 +229,38 @@ def _write_key(canvas, y):
 
 
 def draw_output(canvas, probabilities):
-    """Ten bars; the winner's digit is bright."""
-    for digit, p in enumerate(probabilities):
+    """Ten bars; the digit that the network is sure of is bright."""
+    for digit, p in enumerate(probabilities.tolist()):
         y = TOP + digit * BAR_ROW
-        winner = digit == probabilities.argmax() and p > 0.5
-        write(canvas, (BARS_X - 16, y + BAR_ROW // 2), str(digit), "bar" if winner else "faint",
-              18, bold=True)  # fmt: skip
-        length = round(float(p) * BARS_WIDTH)
+        if p > 0.5:
+            _write_digit(canvas, digit, "bar")
+        length = round(p * BARS_WIDTH)
         canvas[y + 5 : y + BAR_ROW - 5, BARS_X : BARS_X + BARS_WIDTH] = shade("input", 0)
-        canvas[y + 5 : y + BAR_ROW - 5, BARS_X : BARS_X + length] = shade("bar", 1.0)
+        canvas[y + 5 : y + BAR_ROW - 5, BARS_X : BARS_X + length] = shade("bar", 1)
+
+
+def _write_digit(canvas, digit, ramp):
+    middle = BARS_X - 16, TOP + digit * BAR_ROW + BAR_ROW // 2
+    write(canvas, middle, str(digit), ramp, 18, bold=True)
 
 
 def draw_frames(net, images):
     """All frames as arrays of palette indices."""
-    X = moving_digits(images)
-    *stages, probabilities = layer_values(net, X)
-    blank = layer_values(net, torch.zeros(1, 1, 28, 28))
-    indices = [grey(stages[0])]
-    indices += [lit(v, b) for v, b in zip(stages[1:], blank[1:-1], strict=True)]
-    layout = blocks()
-    for block, values in zip(layout, indices, strict=True):
-        block.place(values.shape[1:] if values.ndim == 4 else (values.shape[1], 1, 1))
+    *stages, probabilities = layer_values(net, moving_digits(images))
+    *blank, _ = layer_values(net, torch.zeros(1, 1, 28, 28))
+    stages = [v if v.dim() == 4 else v[:, :, None, None] for v in stages]
+    blank = [v if v.dim() == 4 else v[:, :, None, None] for v in blank]
+    indices = [grey(stages[0]), *map(lit, stages[1:], blank[1:])]
+    layout = [
+        Block(name, *PLACES[name], v.shape[1:]) for name, v in zip(PLACES, indices, strict=True)
+    ]
     background, frames = backdrop(layout), []
-    for i in range(len(X)):
+    for i in range(len(probabilities)):
         canvas = background.copy()
-        for lag, block, values in zip(LAGS, layout, indices, strict=False):
-            now = values[i - lag]  # a negative index: from the end, and so round the loop
-            block.draw(canvas, now if now.ndim == 3 else now[:, None, None])
-        draw_output(canvas, probabilities[i - LAGS[-1]].numpy())
+        # A negative index counts from the end, and so goes round the loop.
+        for lag, block, values in zip(LAGS, layout, maps, strict=False):
+            block.draw(canvas, values[i - lag])
+        draw_output(canvas, probabilities[i - LAGS[-1]])
         frames.append(canvas)
     return frames
 

@@ -133,7 +133,7 @@ def test_network_in_the_gif_recognises_the_digits():
     net = lenet.load_weights(lenet.make_lenet(), draw_images.WEIGHTS / "mnist.pt")
     X = draw_animation.moving_digits(draw_images.mnist())
     *_, probabilities = draw_animation.layer_values(net, X)
-    answers = probabilities.argmax(dim=1).view(len(draw_animation.ORDER), -1)
+    answers = probabilities.argmax(dim=1).view(len(draw_animation.TURNS), -1)
     middle = answers[:, answers.shape[1] // 4 : -answers.shape[1] // 4]
-    right = (middle == torch.tensor(draw_animation.ORDER)[:, None]).float().mean()
+    right = (middle == torch.tensor([*draw_animation.TURNS])[:, None]).float().mean()
     assert right > 0.75, answers.tolist()
