@@ -30,9 +30,9 @@ def main():
         results.append(
             {
                 "seed": seed,
-                "loss": round(run.loss, 6),
-                "train_acc": round(run.train_acc, 6),
-                "test_acc": round(run.test_acc, 6),
+                "loss": round(run.loss, 4),
+                "train_acc": round(run.train_acc, 4),
+                "test_acc": round(run.test_acc, 4),
             }
         )
     OUTPUT.write_text(json.dumps(results, indent=1) + "\n")
