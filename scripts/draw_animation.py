@@ -248,11 +248,11 @@ def draw_frames(net, images):
     """All frames as arrays of palette indices."""
     *stages, probabilities = layer_values(net, moving_digits(images))
     *blank, _ = layer_values(net, torch.zeros(1, 1, 28, 28))
-    stages = [v if v.dim() == 4 else v[:, :, None, None] for v in stages]
-    blank = [v if v.dim() == 4 else v[:, :, None, None] for v in blank]
-    indices = [grey(stages[0]), *map(lit, stages[1:], blank[1:])]
+    maps = [grey(stages[0]), *map(lit, stages[1:], blank[1:])]
+    maps = [m if m.ndim == 4 else m[:, :, None, None] for m in maps]  # a value is a small map
     layout = [
-        Block(name, *PLACES[name], v.shape[1:]) for name, v in zip(PLACES, indices, strict=True)
+        Block(name, *place, m.shape[1:])
+        for (name, place), m in zip(PLACES.items(), maps, strict=True)
     ]
     background, frames = backdrop(layout), []
     for i in range(len(probabilities)):
