@@ -3,6 +3,7 @@
 import lenet_helpers as lenet
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from torch import nn
 
 sys.path.insert(0, str(Path(lenet.__file__).parent / "notebooks"))  # where a chapter's kernel is
 
-from explorers import convolution, pieces
+from explorers import convolution, pieces, shapes
 
 few = settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -128,3 +129,96 @@ def test_what_is_no_lenet_is_refused(images):
         convolution.ConvolutionExplorer(lenet.make_lenet(), images.images)
     with pytest.raises(ValueError, match=r"\(B, 1, 28, 28\)"):
         convolution.convolution_step(lenet.make_lenet(), torch.rand(1, 28, 28), 1, 0, 0, 0)
+
+
+# ---------------------------------------------------------------------------- shapes
+
+
+def any_sizes():
+    limits = {name: st.integers(*limit) for name, limit in shapes.LIMITS.items()}
+    limits |= {name: st.sampled_from(["average", "max"]) for name in ("pooling1", "pooling2")}
+    # Small dense layers, and one time in two a first one that fits.
+    limits |= {"dense_inputs": st.integers(1, 2000), "dense1": st.integers(10, 20)}
+    sizes = st.builds(shapes.Sizes, **limits)
+    return st.one_of(sizes, sizes.map(lambda s: replace(s, dense_inputs=shapes.delivered(s) or 1)))
+
+
+@few
+@given(any_sizes())
+def test_a_problem_is_announced_exactly_when_pytorch_would_fail(sizes):
+    net, X = shapes.make_network(sizes), torch.zeros(1, 1, 28, 28)
+    place, problem = shapes.find_problem(sizes)
+    for i, layer in enumerate(net):
+        if i == place:
+            with pytest.raises(RuntimeError):
+                layer(X)
+            assert problem
+            return
+        X = layer(X)
+    assert (place, problem) == (None, "")
+
+
+@few
+@given(any_sizes())
+def test_the_button_makes_any_sizes_fit(sizes):
+    mended = shapes.make_fit(sizes)
+    assert shapes.find_problem(mended) == (None, "")
+    assert shapes.make_network(mended)(torch.zeros(1, 1, 28, 28)).shape == (1, 10)
+    if shapes.find_problem(sizes)[0] is None:
+        assert mended == sizes
+
+
+@few
+@given(any_sizes())
+def test_the_changes_that_it_advises_do_mend_it(sizes):
+    for name, value in shapes.single_changes(sizes):
+        assert shapes.find_problem(replace(sizes, **{name: value})) == (None, "")
+
+
+def test_the_lessons_sizes_are_lenet():
+    trace = shapes.trace_sizes(shapes.Sizes())
+    lenet_trace = lenet.trace_shapes(lenet.make_lenet(), torch.zeros(1, 1, 28, 28))
+    assert [layer for _, layer in trace] == [lenet_trace[i] for i in (1, 3, 4, 6)] + [
+        lenet_trace[i]._replace(layer="UndrawnLinear") for i in (8, 10, 12)
+    ]
+    assert "61,706 parameters, 416,520 multiply-adds" in shapes.draw_sizes(shapes.Sizes()).svg()
+
+
+def test_what_does_not_fit_is_explained():
+    def explain(**changes):
+        return shapes.find_problem(shapes.Sizes(**changes))[1].replace("\u00a0", " ")
+
+    assert explain(kernel2=3) == (
+        "The first dense layer expects 400 values, your convolutions now deliver 576 = 16 × 6 × 6: "
+        "let it expect 576, or set conv 1 kernel to 6, or set conv 2 kernel to 4."
+    )
+    assert explain(kernel1=11, padding1=0, stride1=3, kernel2=11, padding2=2) == (
+        "The map vanishes in conv 2: its kernel is 11 × 11, and the map that it gets is only "
+        "3 × 3, 7 × 7 with its padding: make the kernel 7 or smaller, or the padding 4 or larger, "
+        "or the maps before it larger."
+    )
+    assert explain(kernel1=11, padding1=0, stride1=3, kernel2=3, pool2=4) == (
+        "The map vanishes in pooling 2: its window is 4 × 4, and the map that it gets is only "
+        "1 × 1: make the window 1 or smaller, or the maps before it larger."
+    )
+
+
+def test_the_shape_explorer_follows_its_controls():
+    explorer = shapes.ShapeExplorer()
+    assert explorer.fit.disabled
+    lenets = svg_of(explorer)
+    for name, control in explorer.controls.items():
+        control.value = "max" if name.startswith("pooling") else control.value + 1
+        assert svg_of(explorer) != lenets, name
+        if name != "dense2":
+            explorer.set(shapes.Sizes())
+            assert svg_of(explorer) == lenets
+    explorer.controls["kernel1"].value = 11
+    explorer.controls["pooling1"].value = "max"
+    assert not explorer.fit.disabled
+    explorer.fit.click()
+    assert explorer.fit.disabled
+    assert explorer.net()(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
+    assert isinstance(explorer.net()[3], nn.MaxPool2d)
+    explorer.reset.click()
+    assert explorer.sizes == shapes.Sizes()

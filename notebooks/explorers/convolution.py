@@ -25,7 +25,7 @@ from .pieces import (
     row,
     signed,
     slider,
-)  # fmt: skip
+)
 
 # ---------------------------------------------------------------------------- computing
 

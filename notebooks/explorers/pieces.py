@@ -285,7 +285,7 @@ STYLE = """<style>
 .lenet-card .lenet-stack { display: grid; overflow: visible; }
 .lenet-card .lenet-stack > * { grid-area: 1 / 1; margin: 0; width: 100%; height: auto; }
 .lenet-card .lenet-stack > canvas { z-index: 1; cursor: pointer; }
-.lenet-card .lenet-row { flex-wrap: wrap; gap: 4px 16px; align-items: center; }
+.lenet-card .lenet-row { flex-wrap: wrap; gap: 4px 16px; align-items: flex-start; }
 .lenet-card :focus-visible { outline: 3px solid #0072b2; outline-offset: 2px; }
 </style>"""
 
@@ -394,9 +394,14 @@ def dropdown(description, options, value, width="220px"):
     )  # fmt: skip
 
 
+def whole_number(description, low, high, value, width="240px"):
+    """A field for a whole number."""
+    return widgets.BoundedIntText(
+        value=value, min=low, max=high, description=description,
+        style={"description_width": "initial"}, layout={"width": width},
+    )  # fmt: skip
+
+
 def image_number(images, value=0):
     """A field for the number of an image."""
-    return widgets.BoundedIntText(
-        value=value, min=0, max=len(images) - 1, description=f"image (0 to {len(images) - 1})",
-        style={"description_width": "initial"}, layout={"width": "240px"},
-    )  # fmt: skip
+    return whole_number(f"image (0 to {len(images) - 1})", 0, len(images) - 1, value)

@@ -1,0 +1,366 @@
+"""Explorer of chapter 2: change LeNet's sizes and see what they do, down to the last layer."""
+
+import lenet_helpers as lenet
+
+import textwrap
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
+
+import ipywidgets as widgets
+import torch
+from torch import nn
+
+from .pieces import (
+    BLUE,
+    GREEN,
+    INK,
+    MARK,
+    QUIET,
+    WIDTH,
+    Explorer,
+    Picture,
+    dropdown,
+    row,
+    slider,
+    whole_number,
+)
+
+# ---------------------------------------------------------------------------- computing
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What can be changed in LeNet; as it stands, the lesson's network."""
+
+    channels1: int = 6
+    kernel1: int = 5
+    padding1: int = 2
+    stride1: int = 1
+    pooling1: str = "average"
+    pool1: int = 2  # side of the pooling window, and its stride
+    channels2: int = 16
+    kernel2: int = 5
+    padding2: int = 0
+    stride2: int = 1
+    pooling2: str = "average"
+    pool2: int = 2
+    dense_inputs: int = 400
+    dense1: int = 120
+    dense2: int = 84
+
+
+LIMITS = {
+    "channels1": (1, 32), "kernel1": (1, 11), "padding1": (0, 5), "stride1": (1, 3),
+    "channels2": (1, 32), "kernel2": (1, 11), "padding2": (0, 5), "stride2": (1, 3),
+    "pool1": (1, 4), "pool2": (1, 4),
+    "dense1": (10, 512), "dense2": (10, 512),
+    "dense_inputs": (1, 32 * 48 * 48),  # the most that the convolutions can deliver
+}  # fmt: skip
+POOLINGS = {"average": nn.AvgPool2d, "max": nn.MaxPool2d}
+
+
+def make_network(sizes, dense=nn.Linear):
+    """LeNet with these sizes, new; whether an image gets through it is another question."""
+    s = sizes
+    return nn.Sequential(
+        lenet.Reshape(),
+        nn.Conv2d(1, s.channels1, s.kernel1, s.stride1, s.padding1), nn.Sigmoid(),
+        POOLINGS[s.pooling1](s.pool1),
+        nn.Conv2d(s.channels1, s.channels2, s.kernel2, s.stride2, s.padding2), nn.Sigmoid(),
+        POOLINGS[s.pooling2](s.pool2),
+        nn.Flatten(),
+        dense(s.dense_inputs, s.dense1), nn.Sigmoid(),
+        dense(s.dense1, s.dense2), nn.Sigmoid(),
+        dense(s.dense2, 10),
+    )  # fmt: skip
+
+
+class UndrawnLinear(nn.Linear):
+    """A dense layer to trace: drawing its first weights, up to 24 million, would take 0.3 s."""
+
+    def reset_parameters(self):
+        pass
+
+
+LAYERS = {1: "conv 1", 3: "pooling 1", 4: "conv 2", 6: "pooling 2"}  # place in the Sequential
+DENSE = {8: "dense 1", 10: "dense 2", 12: "outputs"}
+
+
+def spoken(name):
+    """A size as the controls call it: "padding1" is "conv 1 padding"."""
+    what, part = name[:-1], name[-1]
+    if name == "dense_inputs":
+        return "dense 1 expects"
+    return {"pool": f"pooling {part} window", "dense": f"dense {part} width"}.get(
+        what, f"conv {part} {what}"
+    )
+
+
+def map_sides(sizes):
+    """Side of the map before and after each of LAYERS, up to the first where it vanishes (< 1)."""
+    side, found = 28, {}
+    for place, name in LAYERS.items():
+        part, before = name[-1], side
+        if name.startswith("conv"):
+            kernel, padding, stride = (
+                getattr(sizes, what + part) for what in ("kernel", "padding", "stride")
+            )
+        else:
+            kernel, padding = getattr(sizes, f"pool{part}"), 0
+            stride = kernel
+        side = (before + 2 * padding - kernel) // stride + 1
+        found[place] = before, side
+        if side < 1:
+            break
+    return found
+
+
+def delivered(sizes):
+    """How many values the convolutions deliver; 0 if the map vanishes on the way."""
+    side = list(map_sides(sizes).values())[-1][1]
+    return sizes.channels2 * max(side, 0) ** 2
+
+
+def find_problem(sizes):
+    """What does not fit, said before PyTorch would fail: its place in the network, and sentences.
+
+    (None, "") if an image gets through.
+    """
+    place, (before, side) = list(map_sides(sizes).items())[-1]
+    if side < 1:
+        return place, _vanished(sizes, LAYERS[place], before)
+    values = delivered(sizes)
+    if values == sizes.dense_inputs:
+        return None, ""
+    ways = [f"let it expect {values}"]
+    ways += [f"set {spoken(name)} to {value}" for name, value in single_changes(sizes)]
+    return 8, (
+        f"The first dense layer expects {sizes.dense_inputs} values, your convolutions now deliver "
+        f"{values} = {_times(sizes.channels2, side, side)}: {', or '.join(ways)}."
+    )
+
+
+def _times(*numbers):
+    return "\u00a0×\u00a0".join(map(str, numbers))  # never broken at the end of a line
+
+
+def _vanished(sizes, name, before):
+    part, gets = name[-1], f"and the map that it gets is only {_times(before, before)}"
+    if name.startswith("pooling"):
+        window = getattr(sizes, f"pool{part}")
+        return (
+            f"The map vanishes in {name}: its window is {_times(window, window)}, {gets}: "
+            f"make the window {before} or smaller, or the maps before it larger."
+        )
+    kernel, padding = getattr(sizes, f"kernel{part}"), getattr(sizes, f"padding{part}")
+    padded = before + 2 * padding
+    if padding:
+        gets += f", {_times(padded, padded)} with its padding"
+    return (
+        f"The map vanishes in {name}: its kernel is {_times(kernel, kernel)}, {gets}: make the "
+        f"kernel {padded} or smaller, or the padding {-(-(kernel - before) // 2)} or larger, or "
+        "the maps before it larger."
+    )
+
+
+def single_changes(sizes, most=2):
+    """Changes of one size each, (name, value), after which the convolutions deliver enough.
+
+    The smallest changes come first, at most `most` of them.
+    """
+    changes = []
+    for name, (low, high) in LIMITS.items():
+        if name.startswith("dense"):
+            continue
+        now = getattr(sizes, name)
+        for value in range(low, high + 1):
+            if delivered(replace(sizes, **{name: value})) == sizes.dense_inputs:
+                changes.append((abs(value - now), name, value))
+    return [(name, value) for _, name, value in sorted(changes)[:most]]
+
+
+def make_fit(sizes):
+    """The same sizes, with as little changed as an image needs to get through.
+
+    Kernels and windows that are larger than their map become as large as the map; then the first
+    dense layer is told to expect what the convolutions deliver.
+    """
+    while not delivered(sizes):
+        place, (before, _) = list(map_sides(sizes).items())[-1]
+        part = LAYERS[place][-1]
+        if place in (1, 4):
+            largest = before + 2 * getattr(sizes, f"padding{part}")
+            sizes = replace(sizes, **{f"kernel{part}": largest})
+        else:
+            sizes = replace(sizes, **{f"pool{part}": before})
+    return replace(sizes, dense_inputs=delivered(sizes))
+
+
+@lru_cache(maxsize=1)  # the picture and its description ask for the same
+def trace_sizes(sizes):
+    """(name, LayerTrace) of the layers that an image reaches, traced through PyTorch's layers.
+
+    The sigmoids, which change no shape, and Reshape and Flatten are left out.
+    """
+    place, _ = find_problem(sizes)
+    net = make_network(sizes, dense=UndrawnLinear)[:place]
+    trace = lenet.trace_shapes(net, torch.zeros(1, 1, 28, 28))
+    return [(name, trace[i]) for i, name in (LAYERS | DENSE).items() if i < len(trace)]
+
+
+# ---------------------------------------------------------------------------- drawing
+
+
+def draw_sizes(sizes):
+    """The Picture of a network with these sizes: what to say, its volumes to scale, its table."""
+    trace, (place, problem) = trace_sizes(sizes), find_problem(sizes)
+    picture = Picture(572)
+    words, color = (problem, MARK) if problem else (_all_well(trace), GREEN)
+    for i, line in enumerate(textwrap.wrap(words, 90)):
+        picture.text(0, 14 + 25 * i, line, 17, color)
+    _draw_volumes(picture, [("image", (1, 28, 28))] + [(n, t.output_shape) for n, t in trace], 70)
+    missing = [name for i, name in (LAYERS | DENSE).items() if place is not None and i >= place]
+    trace = [
+        (f"{getattr(sizes, 'pooling' + name[-1])} {name}" if name.startswith("pool") else name, t)
+        for name, t in trace
+    ]
+    _draw_table(picture, trace, missing, 360)
+    return picture
+
+
+def _all_well(trace):
+    parameters = sum(layer.parameters for _, layer in trace)
+    mult_adds = sum(layer.mult_adds for _, layer in trace)
+    return f"It fits: {parameters:,} parameters, {mult_adds:,} multiply-adds for each image."
+
+
+def _draw_volumes(picture, volumes, y):
+    """Volumes in a row, all to one scale: channels to the right, height up, width to the back."""
+    boxes = [(name, *shape, *(1, 1)[: 3 - len(shape)]) for name, shape in volumes]
+    # Pixels to the row; the tallest box, with its depth, is 208 pixels high.
+    scale = min(5.5, 208 / 1.35 / max(height for _, _, height, _ in boxes))
+    slant = 0.35 * scale  # pixels to the column, to the right and up
+
+    def wide(per_channel):
+        return [max(76, c * per_channel + w * slant) + 12 for _, c, _, w in boxes]
+
+    per_channel = 4.0  # pixels to the channel
+    while sum(wide(per_channel)) > WIDTH and per_channel > 0.1:
+        per_channel *= 0.97
+    x, ground = 0, y + 220
+    for (name, c, h, w), slot in zip(boxes, wide(per_channel), strict=True):
+        long, high, deep = max(c * per_channel, 2), max(h * scale, 2), w * slant
+        left = x + (slot - 12 - long - deep) / 2
+        color = "#8fa3b3" if name == "image" else GREEN if name in DENSE.values() else BLUE
+        top, right = ground - high, left + long
+        back = [(left + deep, top - deep), (right + deep, top - deep)]
+        faces = [
+            ([(left, top), *back, (right, top)], 0.35),
+            ([(right, top), back[1], (right + deep, ground - deep), (right, ground)], 0.6),
+            ([(left, top), (right, top), (right, ground), (left, ground)], 0.0),
+        ]
+        for corners, light in faces:
+            picture.polygon(corners, _lighter(color, light), "#ffffff", 0.7)
+        picture.text(x + slot / 2 - 6, ground + 16, name, 14, INK, "middle", True)
+        shape = f"{c}" if name in DENSE.values() else f"{c}×{h}×{w}"
+        picture.text(x + slot / 2 - 6, ground + 35, shape, 14, QUIET, "middle")
+        x += slot
+    note = "height and width to one scale, channels to another"
+    picture.text(WIDTH, y + 30, note, 14, QUIET, "end")
+
+
+def _lighter(color, share):
+    levels = [int(color[i : i + 2], 16) for i in (1, 3, 5)]
+    return "#" + "".join(f"{round(level + (255 - level) * share):02x}" for level in levels)
+
+
+def _draw_table(picture, trace, missing, y):
+    columns = [("layer", 0, "start"), ("output shape", 190, "start"), ("parameters", 474, "end")]
+    columns += [("multiply-adds", 694, "end"), ("receptive field", WIDTH, "end")]
+    for words, x, anchor in columns:
+        picture.text(x, y, words, 15, QUIET, anchor)
+    most = [max(getattr(t, what) for _, t in trace) for what in ("parameters", "mult_adds")]
+    for i, (name, layer) in enumerate(trace):
+        line = y + 28 + 26 * i
+        picture.text(0, line, name, 16, INK, bold=True)
+        picture.text(190, line, " × ".join(map(str, layer.output_shape)), 16)
+        for x, value, top in ((474, layer.parameters, most[0]), (694, layer.mult_adds, most[1])):
+            picture.text(x, line, f"{value:,}", 16, INK, "end")
+            picture.box(x + 8, line - 9, 100 * value / max(top, 1), 18, "#bcd4e6")
+        side = layer.receptive_field
+        picture.text(WIDTH, line, f"{side} × {side}", 16, INK, "end")
+    for i, name in enumerate(missing):
+        line = y + 28 + 26 * (len(trace) + i)
+        words, color = ("not reached", QUIET) if i else ("does not fit", MARK)
+        picture.text(0, line, name, 16, color, bold=i == 0)
+        picture.text(190, line, words, 16, color)
+
+
+# ---------------------------------------------------------------------------- the widget
+
+
+class ShapeExplorer(Explorer):
+    """Change the sizes of LeNet and follow an image's shape to the last layer, or where it fails.
+
+    Usage: `explorer = ShapeExplorer(); explorer.show()`. The button makes it fit; `explorer.net()`
+    is then a new network with the sizes that the sliders show, ready to be trained.
+    """
+
+    def __init__(self, sizes=None):
+        sizes = sizes or Sizes()
+        self.controls = {}
+        for field in fields(Sizes):
+            self.controls[field.name] = _control(field.name, getattr(sizes, field.name))
+        self.fit = widgets.Button(description="make it fit", button_style="primary")
+        self.reset = widgets.Button(description="LeNet again")
+        c = self.controls
+        order = ("channels", "kernel", "padding", "stride", "pooling", "pool")
+        columns = [[c[what + part] for what in order] for part in "12"]
+        columns.append([c["dense_inputs"], c["dense1"], c["dense2"], self.fit, self.reset])
+        super().__init__(
+            "From the image to the ten scores: which sizes fit?",
+            [row(*map(widgets.VBox, columns))],
+        )
+        self.fit.on_click(lambda button: self.set(make_fit(self.sizes)))
+        self.reset.on_click(lambda button: self.set(Sizes()))
+        self.watch(*self.controls.values())
+        self.refresh()
+
+    @property
+    def sizes(self):
+        """The Sizes that the controls show."""
+        return Sizes(**{name: control.value for name, control in self.controls.items()})
+
+    def set(self, sizes):
+        """Move all controls to these Sizes."""
+        with self.changing():
+            for name, control in self.controls.items():
+                control.value = getattr(sizes, name)
+
+    def net(self):
+        """A new network with these sizes, its weights drawn as the lesson draws them."""
+        return make_network(self.sizes).apply(lenet.init_weights)
+
+    def refresh(self):
+        self.fit.disabled = find_problem(self.sizes)[0] is None
+        super().refresh()
+
+    def picture(self):
+        return draw_sizes(self.sizes)
+
+    def describe(self):
+        shapes = ", ".join(
+            f"{name} {'x'.join(map(str, layer.output_shape))}"
+            for name, layer in trace_sizes(self.sizes)
+        )
+        well = find_problem(self.sizes)[1] or "The sizes fit."
+        return f"{well} The layers as volumes to scale, and in a table: {shapes}."
+
+
+def _control(name, value):
+    if name.startswith("pooling"):
+        return dropdown(f"pooling {name[-1]}", list(POOLINGS), value, "300px")
+    if name == "dense_inputs":  # too many values for a slider
+        low, high = LIMITS[name]
+        return whole_number(spoken(name), low, high, value, "300px")
+    return slider(spoken(name), *LIMITS[name], value)
