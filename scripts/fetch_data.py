@@ -224,27 +224,27 @@ def run(command: list[str], folder: Path) -> None:
     program = command[0]
     if not shutil.which(program):
         raise SourceError(f"{program} is not installed")
-    log = folder / "log.txt"
-    with log.open("wb") as output, progress_bar(program) as bar:
+    with tempfile.TemporaryFile("w+", errors="replace") as log, progress_bar(program) as bar:
         process = subprocess.Popen(
-            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log
         )
         try:
-            arrived_at = time.monotonic()
+            size, grown_at = 0, time.monotonic()
             while process.poll() is None:
                 time.sleep(0.1)
-                if bar_moved := folder_size(folder) - bar.n:
-                    bar.update(bar_moved)
-                    arrived_at = time.monotonic()
-                elif time.monotonic() > arrived_at + STALL_SECONDS:
+                if grown := folder_size(folder) - size:
+                    size, grown_at = size + grown, time.monotonic()
+                    bar.update(grown)
+                elif time.monotonic() > grown_at + STALL_SECONDS:
                     raise SourceError(f"{program} got nothing for {STALL_SECONDS} s")
         finally:
             process.kill()
             process.wait()
-    if process.returncode:
-        lines = log.read_text(errors="replace").splitlines()
-        errors = [line for line in lines if line.startswith(("E: ", "npm error", "npm ERR!"))]
-        raise SourceError(next(iter(errors + lines), f"{program} failed"))
+        if process.returncode:
+            log.seek(0)
+            lines = log.read().splitlines()
+            errors = [line for line in lines if line.startswith(("E: ", "npm error", "npm ERR!"))]
+            raise SourceError(next(iter(errors + lines), f"{program} failed"))
 
 
 def folder_size(folder: Path) -> int:

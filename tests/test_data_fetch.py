@@ -460,4 +460,4 @@ def test_a_package_manager_that_is_not_installed(tmp_path):
 def test_a_package_manager_that_hangs_is_stopped(tmp_path, monkeypatch):
     monkeypatch.setattr(fetch_data, "STALL_SECONDS", 0.3)
     with pytest.raises(fetch_data.SourceError, match="got nothing for"):
-        fetch_data.run(["sleep", "60"], tmp_path)
+        fetch_data.run(["sh", "-c", "echo connecting; echo > begun; exec sleep 60"], tmp_path)
