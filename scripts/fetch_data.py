@@ -31,8 +31,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-ANSWER_SECONDS = 8  # in which a host has to answer: an offline room must not wait minutes
-STALL_SECONDS = 20  # after which a package manager that gets no byte is stopped
+ANSWER_SECONDS = 6  # in which a host has to answer: an offline room must not wait minutes
+STALL_SECONDS = 15  # after which a package manager that gets no byte is stopped
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")  # of Debian's package, once installed
 
 TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
