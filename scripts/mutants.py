@@ -1,0 +1,215 @@
+"""Plant one mistake after the other, and see whether the tests find it: `make mutants`.
+
+Each mutant is one line of scripts/mutants.toml: a line of the course changed, in a copy of it. The
+tests run in the order in which they are likely to find it soonest: those of the helper module,
+then the notebooks, the quick ones first; the first failure ends it. A notebook is judged by nbval
+alone: that its code was changed after it was run (tests/test_notebooks.py) is found too easily.
+Before all that, the unchanged copy has to pass the same tests.
+
+    make mutants                              all of them
+    make mutants ARGS="zero_grad pooling"     those whose file, name or reason has one of the words
+    make mutants ARGS="--list"                no tests, only the list
+
+Ends with the line `mutants: N of M caught`, and after a run of all writes build/mutants.json.
+"""
+
+import argparse
+import json
+import os
+import queue
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+COURSE = Path(__file__).resolve().parent.parent
+TABLE = COURSE / "scripts" / "mutants.toml"
+MUTANTS = tomllib.loads(TABLE.read_text(encoding="utf-8"))["mutant"]
+REPORT = COURSE / "build" / "mutants.json"
+TOO_LONG = 1800  # seconds; a mutant that never ends is found, too
+
+HELPERS = [
+    "tests/test_helpers_network.py",
+    "tests/test_helpers_shapes.py",
+    "tests/test_helpers_weights.py",
+    "tests/test_helpers_accuracy.py",
+    "tests/test_helpers_training.py",
+    "tests/test_helpers_device.py",
+]
+D2L = ["tests/test_helpers_data.py", "tests/test_against_d2l.py"]  # importing d2l takes a while
+NETWORK, SHAPES, TRAINING, EVALUATION = (
+    f"notebooks/{name}.ipynb"
+    for name in ("01_network", "02_shape_tracing", "03_training", "04_evaluation")
+)
+# What is run for a mutant of a file, one after the other until something fails.
+STAGES = {
+    "lenet_helpers.py": [
+        HELPERS, D2L, [NETWORK, SHAPES], [EVALUATION], [TRAINING],
+    ],
+    "lenet_live.py": [["tests/test_live.py"], [SHAPES], [TRAINING]],
+    **{notebook: [[notebook]] for notebook in (NETWORK, SHAPES, TRAINING, EVALUATION)},
+}  # fmt: skip
+
+
+def copy_course(folder):
+    """The course as it stands in the working tree, with a link to the data."""
+    left_out = shutil.ignore_patterns(".*", "data", "build", "runs", "*.egg-info", "__pycache__")
+    shutil.copytree(COURSE, folder, ignore=left_out)
+    (folder / "build").mkdir()
+    for results in COURSE.glob("build/*.json"):  # which chapters show
+        shutil.copy(results, folder / "build")
+    (folder / "data").symlink_to(Path(os.environ.get("LENET_DATA") or COURSE / "data").resolve())
+    return folder
+
+
+def plant(folder, mutant):
+    """Change the line; return a function that changes it back."""
+    path = folder / mutant["file"]
+    original = path.read_text(encoding="utf-8")
+    if path.suffix == ".ipynb":
+        notebook = json.loads(original)
+        cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+        sources = ["".join(cell["source"]) for cell in cells]
+        counts = [source.count(mutant["old"]) for source in sources]
+    else:
+        sources, counts = [original], [original.count(mutant["old"])]
+    if sum(counts) != 1:
+        raise ValueError(
+            f"{mutant['name']}: its line is {sum(counts)} times in {path.name}, not once"
+        )
+    place = counts.index(1)
+    changed = sources[place].replace(mutant["old"], mutant["new"])
+    if path.suffix == ".ipynb":
+        cells[place]["source"] = changed.splitlines(keepends=True)
+        changed = json.dumps(notebook, ensure_ascii=False)
+    path.write_text(changed, encoding="utf-8")
+    return lambda: path.write_text(original, encoding="utf-8")
+
+
+def run_tests(folder, paths):
+    """What fails first of `paths` in the copy of the course in `folder`, or "" if nothing does."""
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--no-header"]
+    command += ["--nbval", "--nbval-sanitize-with", "tests/nbval_sanitize.cfg"]
+    runs = folder / "build" / "runs"
+    shutil.rmtree(runs, ignore_errors=True)
+    runs.mkdir()
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(folder),  # the copy's modules, not those that are installed
+        "PYTHONDONTWRITEBYTECODE": "1",  # two mutants of one second would look alike
+        "LENET_RUNS": str(runs),
+        "LENET_DEVICE": "cpu",
+        "JUPYTER_PREFER_ENV_PATH": "1",
+    }
+    tests = subprocess.Popen(
+        [*command, *paths], cwd=folder, env=environment, text=True, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    try:
+        output, _ = tests.communicate(timeout=TOO_LONG)
+    except subprocess.TimeoutExpired:
+        return f"no end after {TOO_LONG} s"
+    finally:
+        if tests.poll() is None:
+            os.killpg(tests.pid, signal.SIGKILL)  # with its kernels
+            tests.wait()
+    if tests.returncode == 0:
+        return ""
+    failed = re.search(r"^(?:FAILED|ERROR) (\S+?)(?: - .*)?$", output, re.MULTILINE)
+    if not failed:
+        sys.exit(f"pytest itself failed:\n{output}")
+    return failed[1]
+
+
+def judge(mutant, folder):
+    """`mutant` with `caught_by`, the test that failed first or "", and the `seconds` it took."""
+    start = time.perf_counter()
+    mend = plant(folder, mutant)
+    try:
+        for paths in STAGES[mutant["file"]]:
+            caught_by = run_tests(folder, paths)
+            if caught_by:
+                break
+    finally:
+        mend()
+    return {**mutant, "caught_by": caught_by, "seconds": round(time.perf_counter() - start)}
+
+
+def choose(mutants, words):
+    def text(mutant):
+        return " ".join(mutant.values())
+
+    return [m for m in mutants if not words or any(word in text(m) for word in words)]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("words", nargs="*", help="only mutants in whose entry one of these is")
+    parser.add_argument("--list", action="store_true", help="only list them")
+    parser.add_argument("--jobs", type=int, default=1, help="how many at once, with a thread each")
+    args = parser.parse_args()
+    mutants = choose(MUTANTS, args.words)
+    if args.list:
+        for mutant in mutants:
+            print(f"{mutant['file']}: {mutant['name']}: {mutant['old']!r} -> {mutant['new']!r}")
+        return
+    if args.jobs > 1:
+        os.environ.update(OMP_NUM_THREADS="1")
+
+    with tempfile.TemporaryDirectory() as temporary, ThreadPoolExecutor(args.jobs) as workers:
+        folders = queue.SimpleQueue()
+        for job in range(args.jobs):
+            folders.put(copy_course(Path(temporary, f"course {job}")))
+
+        def in_a_copy(function, argument):
+            folder = folders.get()
+            try:
+                return function(argument, folder)
+            finally:
+                folders.put(folder)
+
+        stages = [stage for file in {m["file"]: 0 for m in mutants} for stage in STAGES[file]]
+        paths = list(dict.fromkeys(path for stage in stages for path in stage))
+        print(f"the unchanged course: {len(paths)} files of tests", flush=True)
+        for path, failed in zip(
+            paths,
+            workers.map(lambda p: in_a_copy(lambda p, f: run_tests(f, [p]), p), paths),
+            strict=True,
+        ):
+            if failed:
+                sys.exit(f"{path} fails without any mutant, at {failed}: nothing can be said")
+
+        results = []
+        for result in workers.map(lambda mutant: in_a_copy(judge, mutant), mutants):
+            results.append(result)
+            found = f"caught by {result['caught_by']}" if result["caught_by"] else "NOT CAUGHT"
+            print(f"{result['name']}: {found} ({result['seconds']} s)", flush=True)
+
+    missed = [result for result in results if not result["caught_by"]]
+    for mutant in missed:
+        print(f"not caught: {mutant['file']}, {mutant['name']}: {mutant.get('reason', '?')}")
+    if mutants == MUTANTS:
+        REPORT.parent.mkdir(exist_ok=True)
+        REPORT.write_text(json.dumps(report(results, missed), indent=1) + "\n", encoding="utf-8")
+    print(f"mutants: {len(results) - len(missed)} of {len(results)} caught")
+
+
+def report(results, missed):
+    return {
+        "mutants": len(results),
+        "caught": len(results) - len(missed),
+        "not caught": [
+            {"file": m["file"], "name": m["name"], "reason": m.get("reason", "")} for m in missed
+        ],
+        "caught by": {m["name"]: m["caught_by"] for m in results if m["caught_by"]},
+    }
+
+
+if __name__ == "__main__":
+    main()
