@@ -46,14 +46,24 @@ SOURCES = {
     "02_shape_tracing": {
         "1998": "year of the paper on LeNet-5, see chapter 1",
     },
-    "03_training": {},
-    "04_evaluation": {},
+    "03_training": {
+        "10000": "images in the test set; chapter 1 counts them",
+        "2010": "Glorot and Bengio, Understanding the difficulty of training, AISTATS",
+        "61706": "parameters of LeNet; chapter 1 counts them",
+    },
+    "04_evaluation": {
+        "9999": "index of the last of 10000 test images",
+        "1998": "year of the paper on LeNet-5, see chapter 1",
+        "226": "2 · (6 + 16 + 120 + 84) − (6 + 16 + 120 + 84), as the notebook asserts",
+        "0.003": "one of three answers to choose from",
+        "0.0003": "one of three answers to choose from",
+    },
 }
 # Numbers in the prose that are rounded, and what they are in an output or in the code.
 ROUNDED = {
     "01_network": {"0.497": "0.4972", "24": "1.24"},
     "02_shape_tracing": {},
-    "03_training": {},
+    "03_training": {"2.30": "2.3026"},
     "04_evaluation": {},
 }
 
@@ -205,7 +215,7 @@ def test_links_and_pictures(chapter):
 # ---------------------------------------------------------------------------- numbers in prose
 
 # A number worth checking has a decimal point, three digits, or a percent sign.
-NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?!\w)")
+NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?:e-?\d+)?(?!\w)")
 CHECKED = re.compile(r"(?<![\w.])(\d+\.\d+|\d{3,}|\d+(?=\s*%))(?!\w)( *%)?")
 
 
