@@ -5,13 +5,23 @@ look made by one hand. Sizes are in inches, at 100 CSS pixels to the inch.
 """
 
 import base64
+import html
 import io
+import itertools
+import math
+import re
+import time
+from functools import partial
 
+import ipywidgets as widgets
 import matplotlib
 import matplotlib.pyplot as plt
+import numpy as np
 from cycler import cycler
 from IPython import get_ipython
 from IPython.display import display
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 # Okabe and Ito's colours, which colour-blind readers tell apart, darkened where needed until the
 # contrast with white is at least 4.5 to 1 (tests/test_live.py computes it).
@@ -95,6 +105,488 @@ def _view(widget):
 
 def _display(data, metadata, **kwargs):
     """Display raw MIME data in a notebook; elsewhere there is nobody to see it."""
-    if get_ipython() is not None:
+    if _in_notebook():
         return display(data, metadata=metadata, raw=True, **kwargs)
     return None
+
+
+def _in_notebook():
+    return getattr(get_ipython(), "kernel", None) is not None
+
+
+# ---------------------------------------------------------------------------- charts
+
+OUTSIDE = np.array([-99.0, -99.0])  # inches; where nobody sees it
+
+
+class _Curve:
+    """One line of a chart, with a dot at its head and its name beside the dot.
+
+    `points()` gives the line, pairs (epoch, value); `result()` the number to write at its end.
+    """
+
+    def __init__(self, axes, name, points, result, color, dash, width, font_size):
+        self.axes, self.name, self.points, self.result = axes, name, points, result
+        (self.line,) = axes.plot([], [], linestyle=dash, color=color, linewidth=width)
+        # Dot and label stand in inches from the figure's lower left corner, so that they can be
+        # moved within a picture that is drawn already.
+        inches = axes.figure.dpi_scale_trans
+        (self.dot,) = axes.plot(
+            [], [], "o", transform=inches, clip_on=False, ms=2.5 * width, color=color, zorder=4
+        )
+        self.label = axes.text(
+            0, 0, name, transform=inches, color=color, fontsize=font_size, va="center", zorder=3,
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
+        )  # fmt: skip
+
+    def finite_points(self):
+        """Array (N, 2) of epochs and values, without those that are no number."""
+        points = np.array(self.points(), dtype=float).reshape(-1, 2)
+        return points[np.isfinite(points).all(axis=1)]
+
+    def trace(self):
+        """The line in inches, (N, 2)."""
+        return self.axes.transData.transform(self.finite_points()) / self.axes.figure.dpi
+
+
+class Chart:
+    """Loss and accuracy side by side: a matplotlib figure, and the same picture as moving SVG.
+
+    matplotlib draws the SVG once, which takes 90 ms. After that a picture takes 1 ms: the lines
+    and the places of their labels are put into that text, until an axis or a mark has to change.
+    """
+
+    def __init__(self, num_epochs, longest_name, layers=(), projector=False):
+        self.font_size = 15 if projector else 11  # points; 21 and 15 CSS pixels
+        self.line_width = 3 if projector else 2  # points; 4 and 3 CSS pixels
+        self.em = self.font_size / 72  # inches
+        self.curves, self.marks, self.frame_state = [], [], None
+        self._lay_out(num_epochs, longest_name, layers, *((14.4, 5.2) if projector else (9, 3.6)))
+
+    def _lay_out(self, num_epochs, longest_name, layers, width, height):
+        """Panels at fixed places, so that nothing jumps when a number gets one digit more."""
+        em = self.em
+        row = 8 * em if layers else 0  # for the gradients
+        self.fig = Figure(figsize=(width, row + height))
+        # Not layout="none" above: savefig of matplotlib 3.7 brings the default layout back then.
+        self.fig.set_layout_engine("none")
+
+        def panel(title, x, y, w, h):
+            axes = self.fig.add_axes(np.array([x, y, w, h]) / np.tile([width, row + height], 2))
+            axes.set_title(title, loc="left", fontsize=self.font_size)
+            axes.set_xlim(0, num_epochs)
+            axes.xaxis.set_major_locator(MaxNLocator(max(2, w // (3 * em)), integer=True))
+            axes.tick_params(labelsize=self.font_size)
+            axes.grid(axis="y", color="#DDDDDD")
+            axes.set_axisbelow(True)
+            return axes
+
+        left, right, top, bottom = 3 * em, 0.6 * em * (longest_name + 7), 2.2 * em, 3.2 * em
+        w, h = width / 2 - left - right, height - top - bottom
+        self.loss = panel("loss", left, row + bottom, w, h)
+        self.accuracy = panel("accuracy", width / 2 + left, row + bottom, w, h)
+        self.accuracy.set_ylim(0, 1)
+        for axes in (self.loss, self.accuracy):
+            axes.set_xlabel("epoch", fontsize=self.font_size)
+
+        left, self.gradients = 4.5 * em, []
+        for i, layer in enumerate(layers):
+            step = (width - left) / len(layers)
+            title = f"gradient of {layer}" if i == 0 else layer
+            axes = panel(title, left + i * step, 2 * em, step - em, row - 4.2 * em)
+            axes.set_yscale("log", nonpositive="mask")
+            axes.yaxis.set_major_formatter("{x:g}")
+            axes.yaxis.set_minor_locator(NullLocator())
+            axes.tick_params(labelleft=i == 0)
+            self.gradients.append(axes)
+
+    def add(self, axes, name, points, result, color, dash, thin=False):
+        """Add a line to the panel `axes`; see `_Curve`."""
+        width = self.line_width * (0.75 if thin else 1)
+        curve = _Curve(axes, name, points, result, color, dash, width, self.font_size)
+        for part in ("line", "dot", "label"):
+            getattr(curve, part).set_gid(f"{part}-{len(self.curves)}")
+        self.curves.append(curve)
+
+    def figure(self, lr_changes=()):
+        """The matplotlib figure with every line as it is now, the last result beside its name."""
+        self._follow_data()
+        self._mark(lr_changes)
+        for curve, _, head, label in self._places(digits=6):
+            curve.line.set_data(curve.finite_points().T)
+            curve.dot.set_data(head[:1], head[1:])
+            curve.label.set_position(label)
+            if curve.name:
+                curve.label.set_text(f"{curve.name} {curve.result():.3f}")
+        return self.fig
+
+    def svg(self, alt, lr_changes=()):
+        """The same picture as SVG text, without the results, described by `alt`."""
+        self._follow_data()
+        state = [axes.get_ylim() for axes in self.fig.axes], len(lr_changes)
+        if state != self.frame_state:
+            self._mark(lr_changes)
+            self._draw_frame(alt)
+            self.frame_state = state
+        moving, height = {}, 72 * self.fig.get_figheight()
+        for i, (_, trace, head, label) in enumerate(self._places()):
+            points = (trace * [72, -72] + [0, height]).tolist()
+            path = "M" + "L".join([f"{x:.1f} {y:.1f}" for x, y in points]) if points else ""
+            moving["line", i] = f'<g class="line"><path d="{path}"'
+            for part, (x, y) in (("dot", head), ("label", label)):
+                place = f"translate({72 * x:.1f} {-72 * y:.1f})"
+                moving[part, i] = f'<g class="{part}" transform="{place}"'
+        start, slots = self.frame
+        return start + "".join([moving[part, i] + rest for part, i, rest in slots])
+
+    def _follow_data(self):
+        """Fit the axes to the lines."""
+        self.loss.set_ylim(0, _round_up(max(self._values(self.loss), default=2.5)))
+        sizes = [size for axes in self.gradients for size in self._values(axes) if size > 0]
+        for axes in self.gradients:
+            low, high = (min(sizes), max(sizes)) if sizes else (1e-4, 1e-2)
+            axes.set_ylim(10 ** math.floor(math.log10(low)), 10 ** math.ceil(math.log10(high)))
+
+    def _values(self, axes):
+        curves = [curve for curve in self.curves if curve.axes is axes]
+        return [value for curve in curves for value in curve.finite_points()[:, 1].tolist()]
+
+    def _mark(self, lr_changes):
+        """Mark where the learning rate was changed, in both panels."""
+        for artist in self.marks:
+            artist.remove()
+        self.marks, taken, level = [], -math.inf, 0
+        for epoch, lr in lr_changes:
+            for axes in (self.loss, self.accuracy):
+                style = {"color": COLORS["black"], "linewidth": self.line_width / 2}
+                self.marks.append(axes.axvline(epoch, linestyle=":", **style))
+            # Below the label before, if it would run into it.
+            x = self.loss.transData.transform([epoch, 0])[0] / self.fig.dpi
+            level = level + 1 if x < taken else 0
+            taken = x + 5 * self.em
+            self.marks.append(
+                self.loss.annotate(
+                    f"lr {lr:g}", (epoch, 1), (3, -self.font_size * 1.3 * level), va="top",
+                    xycoords=self.loss.get_xaxis_transform(), textcoords="offset points",
+                    fontsize=self.font_size,
+                    bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
+                )
+            )  # fmt: skip
+
+    def _places(self, digits=0):
+        """(curve, line, head, label) of every curve in inches, the labels pushed apart."""
+        traces = [curve.trace() for curve in self.curves]
+        heads = [trace[-1] if len(trace) else OUTSIDE for trace in traces]
+        labels, taken = list(heads), []
+        for i in sorted(range(len(heads)), key=lambda i: heads[i][1]):  # from the bottom up
+            x, y = heads[i] + [0.6 * self.em, 0]
+            end = x + 0.6 * self.em * (len(self.curves[i].name) + digits)
+            if not self.curves[i].name:
+                continue
+            for other_x, other_end, other_y in sorted(taken, key=lambda place: place[2]):
+                if x < other_end and other_x < end and abs(y - other_y) < 1.3 * self.em:
+                    y = other_y + 1.3 * self.em
+            taken.append((x, end, y))
+            labels[i] = np.array([x, y])
+        return list(zip(self.curves, traces, heads, labels, strict=True))
+
+    def _draw_frame(self, alt):
+        """Let matplotlib draw the SVG, and cut it where the moving parts are to be put in."""
+        for curve in self.curves:
+            # Something has to be drawn, or there would be nothing to put in another's place.
+            curve.line.set_data(curve.axes.get_xlim(), curve.axes.get_ylim())
+            curve.dot.set_data([0], [0])
+            curve.label.set_position((0, 0))
+            curve.label.set_text(curve.name)
+        file = io.StringIO()
+        with matplotlib.rc_context({"svg.fonttype": "none"}):  # text stays text
+            self.fig.savefig(file, format="svg")
+        # matplotlib's own head goes: in a page, its style would hold for all that is on the page.
+        body = file.getvalue().split("</metadata>", 1)[1]
+        body = re.sub(r"<style.*?</style>", "", body, count=1)
+        width, height = self.fig.get_size_inches()
+        head = (
+            f'<svg viewBox="0 0 {72 * width:g} {72 * height:g}" role="img" '
+            f'aria-label="{html.escape(alt)}" style="width: {CSS_DPI * width:g}px; '
+            'max-width: 100%; display: block; stroke-linejoin: round">'
+        )
+        slot = r'<g id="(line|dot|label)-(\d+)"(?:>\s*<path d="[^"]*")?'
+        first, *rest = re.split(slot, head + body)
+        self.frame = first, list(zip(rest[::3], map(int, rest[1::3]), rest[2::3], strict=True))
+
+
+def _round_up(value):
+    """The top of an axis for values up to `value`: 2.31 gives 2.5, 4.2 gives 5."""
+    unit = 10 ** math.floor(math.log10(value)) if value > 0 else 1
+    steps = (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10)
+    return next(step * unit for step in steps if step * unit >= value)
+
+
+def _losses(run, head=None):
+    return [(epoch, loss) for epoch, loss, _ in (*run.train, *([head] if head else []))]
+
+
+def _accuracies(run, head=None):
+    return [(epoch, accuracy) for epoch, _, accuracy in (*run.train, *([head] if head else []))]
+
+
+def _gradients(run, layer):
+    return [(epoch, sizes[layer]) for epoch, sizes in run.gradients]
+
+
+def _layer_names(run):
+    """The layers that have weights, as `run.gradients` lists them: conv 1, conv 2, dense 1, ..."""
+    kinds = [
+        "dense" if w.dim() == 2 else "conv" for w in run.checkpoints[0].values() if w.dim() > 1
+    ]
+    return [f"{kind} {kinds[: i + 1].count(kind)}" for i, kind in enumerate(kinds)]
+
+
+def _chart_of_one(run, earlier=(), head=lambda: None, gradients=False, projector=False):
+    """The chart of `run`, which may still grow; `head()` is its last point, not yet in the run."""
+    chart = Chart(
+        max(old.num_epochs for old in (run, *earlier)),
+        max(len(name) for name in ("train", *(old.label for old in earlier))),
+        _layer_names(run) if gradients else (),
+        projector,
+    )
+    grey, blue, orange = COLORS["grey"], COLORS["blue"], COLORS["orange"]
+    for old in earlier:
+        _add_to_compare(chart, old, grey, "-", "--", thin=True)
+    chart.add(chart.loss, "train", lambda: _losses(run, head()), lambda: run.loss, blue, "-")
+    chart.add(
+        chart.accuracy, "train", lambda: _accuracies(run, head()), lambda: run.train_acc, blue, "-"
+    )
+    chart.add(chart.accuracy, "test", lambda: run.test, lambda: run.test_acc, orange, "--")
+    for layer, axes in enumerate(chart.gradients):
+        chart.add(axes, "", partial(_gradients, run, layer), None, COLORS["green"], "-")
+    return chart
+
+
+def _add_to_compare(chart, run, color, loss_dash, accuracy_dash, thin=False):
+    """Add the training loss and the test accuracy of a finished run, under the run's label."""
+    chart.add(chart.loss, run.label, lambda: _losses(run), lambda: run.loss, color, loss_dash, thin)
+    chart.add(
+        chart.accuracy,
+        run.label,
+        lambda: run.test,
+        lambda: run.test_acc,
+        color,
+        accuracy_dash,
+        thin,
+    )
+
+
+def plot_runs(runs, projector=False):
+    """A figure of finished runs: training loss and test accuracy, each line with its run's label.
+
+    A single run is drawn as `LiveCurves` leaves it, with its training accuracy.
+    """
+    runs = list(runs)
+    if len(runs) == 1:
+        return _chart_of_one(runs[0], projector=projector).figure(runs[0].lr_changes)
+    chart = Chart(
+        max(run.num_epochs for run in runs),
+        max(len(run.label) for run in runs),
+        projector=projector,
+    )
+    for run, style in zip(runs, itertools.cycle(matplotlib.rcParams["axes.prop_cycle"])):
+        _add_to_compare(chart, run, style["color"], style["linestyle"], style["linestyle"])
+    chart.loss.set_title("training loss", loc="left", fontsize=chart.font_size)
+    chart.accuracy.set_title("test accuracy", loc="left", fontsize=chart.font_size)
+    return chart.figure()
+
+
+# ---------------------------------------------------------------------------- live
+
+
+PICTURE_EVERY = 0.16  # seconds: six pictures a second, 1 ms each
+PATIENCE = 2.0  # seconds until the controls say that no click gets through
+INTERRUPT = "■ in the toolbar (interrupt the kernel) stops just as cleanly."
+NO_CLICKS = (
+    "Here a click does not reach a cell that is running. To stop, press ■ in the toolbar "
+    "(interrupt the kernel): curve, numbers and network are kept."
+)
+
+
+class LiveCurves:
+    """Curves that move while `lenet.train_ch6(..., curves=LiveCurves())` trains, and controls.
+
+    Stop keeps curve, numbers and network; pause waits; the slider sets another learning rate, which
+    is marked on the curve. `earlier` are finished runs, shown in grey. `gradients=True` adds the
+    size of every layer's gradient. `projector=True` makes text and lines large enough for a hall.
+
+    Without a kernel nothing is drawn; without a browser the final picture is the same.
+    """
+
+    def __init__(self, earlier=(), projector=False, gradients=False):
+        self.earlier, self.projector, self.gradients = list(earlier), projector, gradients
+        self.pictures, self.seconds = 0, 0.0  # drawn, and spent on them: what `make bench` reads
+        self.stop_asked, self.paused, self.lr = False, False, None
+
+    # What train_ch6 calls; see lenet_helpers.NoCurves
+
+    def start(self, run, lr_adjustable):
+        self.run, self.lr_adjustable = run, lr_adjustable
+        self.panel, self.head, self.due = None, None, 0.0
+        self.began, self.waited = time.perf_counter(), 0.0
+
+    def after_batch(self, head):
+        tic = time.perf_counter()
+        if not _in_notebook() or (tic < self.due and not self.paused):
+            return 0.0
+        self.head = head()
+        if self.panel is None:
+            self._open()
+        self._draw()
+        waited = self._wait_while_paused()
+        spent = time.perf_counter() - tic
+        self.waited += waited
+        self.seconds += spent - waited
+        self.due = tic + spent + PICTURE_EVERY
+        return spent
+
+    def finish(self):
+        tic = time.perf_counter()
+        if self.panel is not None:
+            self._close()
+        self.seconds += time.perf_counter() - tic
+        self.stop_asked, self.paused, self.lr = False, False, None
+
+    def _open(self):
+        run = self.run
+        self.alt = f"Training curves of {run.label}: loss, and training and test accuracy, by epoch"
+        self.chart = _chart_of_one(
+            run, self.earlier, lambda: self.head, self.gradients, self.projector
+        )
+        self.picture = widgets.HTML(layout={"margin": "0", "overflow": "hidden"})
+        self.controls = _Controls(self)
+        self.panel = widgets.VBox([self.picture, *self.controls.rows])
+        self.handle = _display({**_view(self.panel), "text/plain": self.alt}, {}, display_id=True)
+
+    def _draw(self):
+        self.picture.value = (
+            '<div style="background: white; color: #222222">'
+            f"{self.chart.svg(self.alt, self.run.lr_changes)}{self._numbers()}</div>"
+        )
+        self.controls.refresh()
+        self.pictures += 1
+
+    def _numbers(self):
+        """Where the training stands, as HTML."""
+        run, epoch = self.run, self.head[0]
+        passed = time.perf_counter() - self.began - self.waited
+        left = passed * (run.num_epochs / epoch - 1)
+        numbers = [
+            f"epoch {epoch:.1f} of {run.num_epochs}",
+            f"loss {run.loss:.3f}",
+            f"train acc {run.train_acc:.3f}",
+            f"test acc {run.test_acc:.3f}",
+            f"{run.examples_per_sec:,.0f} examples/sec",
+            "paused" if self.paused else f"{left // 60:.0f}:{left % 60:02.0f} left",
+        ]
+        # Columns of one width and digits of one width: the text changes, and nothing moves.
+        columns = "".join(f"<span>{number.replace('nan', '–')}</span>" for number in numbers)
+        return (
+            '<div style="display: grid; grid-template-columns: repeat(6, auto); gap: 1em; '
+            f"font: {self.chart.font_size / 72 * CSS_DPI:.0f}px sans-serif; padding: 0.3em 1em; "
+            f'font-variant-numeric: tabular-nums">{columns}</div>'
+        )
+
+    def _wait_while_paused(self):
+        """Seconds waited: until the reader goes on, or stops."""
+        tic = time.perf_counter()
+        while self.paused and not self.stop_asked:
+            time.sleep(0.05)
+        if time.perf_counter() - tic > 0.05:
+            self._draw()
+        return time.perf_counter() - tic
+
+    def _close(self):
+        """Put the picture as PNG in the widget's place: it shows wherever the notebook is read."""
+        self.head, run = None, self.run
+        alt = (
+            f"{self.alt}. After epoch {run.train[-1][0]:g}: loss {run.loss:.3f}, "
+            f"train acc {run.train_acc:.3f}, test acc {run.test_acc:.3f}."
+        )
+        data, metadata = picture(self.chart.figure(run.lr_changes), alt)
+        self.handle.update({**data, "text/plain": self.alt}, metadata=metadata, raw=True)
+        _close(self.panel)
+        self.controls.sign.close()
+
+
+class _Controls:
+    """Pause, stop and a learning-rate slider, for a cell that is running.
+
+    A click comes in a thread of its own and only leaves a wish in `curves`; the training looks at
+    it after the batch. Not every program delivers clicks to a running cell. A hidden widget finds
+    out: the browser answers it at once, unasked, and until then the buttons are disabled.
+    """
+
+    def __init__(self, curves):
+        self.curves, self.sign_seen, self.began = curves, False, time.perf_counter()
+        big = curves.projector
+        size = {"width": "auto", "height": "auto"}
+        style = {"font_size": "20px" if big else "14px"}
+
+        def button(text, icon, does, tooltip):
+            made = widgets.Button(
+                description=text,
+                icon=icon,
+                tooltip=tooltip,
+                layout=size,
+                style=style,
+                disabled=True,
+            )
+            made.on_click(does)
+            return made
+
+        self.pause = button("Pause", "pause", self._pause, "Wait; a second press goes on")
+        self.stop = button("Stop", "stop", self._stop, "End now; keep curve, numbers and network")
+        lr = curves.run.lr
+        exponent = math.log10(lr)
+        self.slider = widgets.FloatLogSlider(
+            lr, min=min(-3, math.floor(exponent)), max=max(1, math.ceil(exponent)), step=0.05,
+            description="learning rate", readout_format=".2g", continuous_update=False,
+            disabled=True, style={"description_width": "initial"}, layout={"width": "28em"},
+        )  # fmt: skip
+        self.slider.observe(self._set_lr, "value")
+        self.line = widgets.HTML()
+        self.rows = widgets.HBox([self.pause, self.stop, self.slider]), self.line
+        self.sign = widgets.Play(playing=True, interval=50, max=1)
+        self.sign.observe(self._seen, "value")
+
+    def _pause(self, _):
+        self.curves.paused = not self.curves.paused
+
+    def _stop(self, _):
+        self.curves.stop_asked = True
+
+    def _set_lr(self, change):
+        self.curves.lr = float(f"{change.new:.2g}")
+
+    def _seen(self, _):
+        self.sign_seen = True
+
+    def refresh(self):
+        """Show the state as it is now; called by the thread that trains, as all drawing is."""
+        curves = self.curves
+        self.pause.disabled = self.stop.disabled = not self.sign_seen or curves.stop_asked
+        self.slider.disabled = self.pause.disabled or not curves.lr_adjustable
+        self.pause.description = "Go on" if curves.paused else "Pause"
+        self.pause.icon = "play" if curves.paused else "pause"
+        late = not self.sign_seen and time.perf_counter() > self.began + PATIENCE
+        text = NO_CLICKS if late else INTERRUPT
+        if not curves.lr_adjustable:
+            text += " The learning rate is set by the scheduler."
+        size = curves.chart.font_size / 72 * CSS_DPI
+        self.line.value = f'<span style="font-size: {size:.0f}px">{text}</span>'
+
+
+def _close(widget):
+    """Close a widget with all its parts, so that nothing of it stays in the notebook's file."""
+    for child in getattr(widget, "children", ()):
+        _close(child)
+    for part in (widget, widget.layout, getattr(widget, "style", None)):
+        if part is not None:
+            part.close()
