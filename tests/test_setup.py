@@ -218,7 +218,7 @@ def wait_for(condition, seconds=60):
 def test_on_a_full_disk(course, tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=5m", "none", disk]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", disk]
     if subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("only root may make the small disk that this test fills")
     try:
