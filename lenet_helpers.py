@@ -19,7 +19,6 @@ os.environ.setdefault("GOMP_SPINCOUNT", "0")
 import math
 import signal
 import tempfile
-import threading
 import time
 import warnings
 from contextlib import contextmanager
@@ -425,7 +424,11 @@ class _Recorder:
 
 
 class NoCurves:
-    """What training asks of a `lenet_live.LiveCurves`; this one draws nothing."""
+    """What training asks of a `lenet_live.LiveCurves`; this one draws nothing.
+
+    Who wants training to end sets `stop_asked`, as the kernel's interrupt does too; who wants
+    another learning rate sets `lr`.
+    """
 
     stop_asked, lr = False, None
 
@@ -463,7 +466,7 @@ def train_ch6(
     loss = nn.CrossEntropyLoss()
     run = Run(label, num_epochs, lr, str(device), checkpoints=[_weights(net)])
     recorder, curves = _Recorder(run, net, len(train_iter), device), curves or NoCurves()
-    with _interrupt_asks() as interrupted, _shown(curves, run, lr_adjustable=scheduler is None):
+    with _interrupt_asks(curves), _shown(curves, run, lr_adjustable=scheduler is None):
         for epoch in range(num_epochs):
             net.train()
             recorder.start_epoch(epoch)
@@ -482,8 +485,7 @@ def train_ch6(
                 recorder.tic += curves.after_batch(recorder.head)
                 if curves.lr not in (None, run.lr_now):
                     _change_lr(optimizer, run, recorder.now, curves.lr)
-                asked = interrupted.is_set() or curves.stop_asked
-                run.stopped = _reason_to_stop(run, recorder.now, asked)
+                run.stopped = _reason_to_stop(run, recorder.now, curves.stop_asked)
                 if run.stopped:
                     break
             if recorder.images:  # stopped between two points
@@ -540,25 +542,26 @@ def _shown(curves, run, lr_adjustable):
 
 
 @contextmanager
-def _interrupt_asks():
-    """Inside, the kernel's interrupt (■, Ctrl-C) only sets the event that is yielded.
+def _interrupt_asks(curves):
+    """Inside, the kernel's interrupt (■, Ctrl-C) only asks to stop, as the stop button does.
 
-    So no batch is torn in two. A second interrupt raises KeyboardInterrupt as usual.
+    So no batch is torn in two, and a pause ends. A second interrupt raises KeyboardInterrupt.
     """
-    asked = threading.Event()
+    interrupted = False
 
     def ask(signum, frame):
-        if asked.is_set():
+        nonlocal interrupted
+        if interrupted:
             raise KeyboardInterrupt
-        asked.set()
+        interrupted = curves.stop_asked = True
 
     try:
         before = signal.signal(signal.SIGINT, ask)
     except ValueError:  # not in the main thread: nobody interrupts us there
-        yield asked
+        yield
         return
     try:
-        yield asked
+        yield
     finally:
         signal.signal(signal.SIGINT, before)
 
