@@ -121,7 +121,7 @@ def run_tests(folder, paths):
             tests.wait()
     if tests.returncode == 0:
         return ""
-    failed = re.search(r"^(?:FAILED|ERROR) (\S+?)(?: - .*)?$", output, re.MULTILINE)
+    failed = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", output, re.MULTILINE)
     if not failed:
         sys.exit(f"pytest itself failed:\n{output}")
     return failed[1]
