@@ -6,15 +6,18 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from PIL import Image
 from torch import nn
 
 sys.path.insert(0, str(Path(lenet.__file__).parent / "notebooks"))  # where a chapter's kernel is
 
-from explorers import convolution, pieces, shapes
+from explorers import confusion, convolution, distortion, drawing, epochs, pieces, shapes
 
 few = settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -222,3 +225,320 @@ def test_the_shape_explorer_follows_its_controls():
     assert isinstance(explorer.net()[3], nn.MaxPool2d)
     explorer.reset.click()
     assert explorer.sizes == shapes.Sizes()
+
+
+# ---------------------------------------------------------------------------- confusion
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return lenet.load_weights(
+        lenet.make_lenet(), lenet.COURSE / "notebooks" / "weights" / "fashion_mnist.pt"
+    )
+
+
+@pytest.fixture(scope="module")
+def some(images):
+    return lenet.ImageTensors(images.images[:600], images.labels[:600])
+
+
+def test_the_matrix_counts_every_image_once_and_where_it_belongs(trained, some):
+    answers = confusion.answer_all(trained, some)
+    X, y = some[list(range(600))]
+    y_hat = lenet.predict(trained, X).argmax(dim=1)
+    for truth in range(10):
+        for answer in range(10):
+            numbers = confusion.images_behind(answers, truth, answer)
+            assert sorted(numbers) == [
+                i for i in range(600) if y[i] == truth and y_hat[i] == answer
+            ]
+            assert answers.matrix[truth, answer] == len(numbers)
+            certain = answers.certainty[numbers].tolist()
+            assert certain == sorted(certain, reverse=True)
+    accuracy = answers.matrix.diagonal().sum().item() / 600
+    iterator = lenet.data_iter(some, 256, shuffle=False)
+    assert accuracy == lenet.evaluate_accuracy_gpu(trained, iterator)
+
+
+def test_the_confusion_explorer_follows_clicks_and_controls(trained, some):
+    explorer = confusion.ConfusionExplorer(trained, some, lenet.FASHION_LABELS)
+    assert explorer.truth.value != explorer.answer.value  # it opens on a mistake
+    margin, cell = pieces.MARGIN, confusion.CELL
+    explorer.view._clicked(
+        margin + confusion.LEFT + 7.5 * cell, margin + confusion.TOP + 7.5 * cell
+    )
+    assert (explorer.truth.value, explorer.answer.value) == (7, 7)
+    assert explorer.reading.probabilities.argmax() == 7
+    before = svg_of(explorer)
+    thumb = confusion.THUMB
+    explorer.view._clicked(margin + confusion.SHELF + 2.5 * thumb, margin + 28 + 1.5 * thumb)
+    assert explorer.position.value == confusion.COLUMNS + 2
+    assert svg_of(explorer) != before
+    explorer.view._pressed("ArrowLeft", False, False, False)
+    assert explorer.position.value == confusion.COLUMNS + 1
+    explorer.position.value = confusion.PAGE  # the next page
+    explorer.truth.value = 9
+    assert explorer.position.value == 0
+    explorer.truth.value, explorer.answer.value = 1, 9  # no trouser is taken for a boot
+    assert explorer.reading is None
+    assert "No image here" in svg_of(explorer)
+
+
+# ---------------------------------------------------------------------------- reading, epochs
+
+
+def test_the_stages_of_an_image_are_the_networks_own_outputs(trained, images):
+    X, _ = images[[3]]
+    reading = pieces.read_image(trained, X)
+    outputs = lenet.activations(trained, X)
+    places = {"conv 1": 2, "pool 1": 3, "conv 2": 5, "pool 2": 6, "dense 1": 9, "dense 2": 11}
+    assert [name for name, _ in reading.stages] == [*places, "scores"]
+    for name, output in reading.stages[:-1]:
+        assert torch.equal(output, outputs[places[name]][0])
+    assert torch.equal(reading.probabilities, outputs[-1][0].softmax(dim=0))
+
+
+@pytest.fixture(scope="module")
+def run():
+    return lenet.load_run(lenet.COURSE / "notebooks" / "weights" / "fashion_mnist_run.pt")
+
+
+def test_every_epoch_shows_the_network_that_the_run_kept(run, images):
+    explorer = epochs.EpochExplorer(run, images, lenet.FASHION_LABELS)
+    X, _ = images[[0]]
+    seen = set()
+    for epoch in range(11):
+        explorer.epoch.value = epoch
+        net = lenet.make_lenet()
+        net.load_state_dict(run.checkpoints[epoch])
+        expected = lenet.predict(net, X)
+        assert torch.equal(lenet.predict(explorer.net, X), expected)
+        assert pieces.percent(expected.max()) in svg_of(explorer)
+        seen.add(svg_of(explorer))
+    assert len(seen) == 11
+    explorer.view._clicked(pieces.MARGIN + 40 + 54 * 3, 100)  # on the curve, at epoch 3
+    assert explorer.epoch.value == 3
+    explorer.view._pressed("ArrowRight", False, False, False)
+    assert explorer.epoch.value == explorer.play.value == 4
+    explorer.play.value = 6
+    assert explorer.epoch.value == 6
+    explorer.image.value = 17
+    assert svg_of(explorer) not in seen
+
+
+def test_a_run_that_was_stopped_or_is_of_another_network(run, images):
+    stopped = replace(
+        run, checkpoints=run.checkpoints[:3], test=[(1.0, 0.5), (1.37, 0.6)],
+        train=[*run.train[:24], (1.37, float("nan"), 0.1)],
+    )  # fmt: skip
+    explorer = epochs.EpochExplorer(stopped, images, lenet.FASHION_LABELS)
+    assert epochs.epochs_of(stopped) == [0.0, 1.0, 1.37]
+    assert "1.37 of 10 epochs" in explorer.describe()
+    assert "nan" not in svg_of(explorer)
+    with pytest.raises(ValueError, match="no checkpoints"):
+        epochs.EpochExplorer(replace(run, checkpoints=[]), images, lenet.FASHION_LABELS)
+    other = nn.Sequential(lenet.Reshape(), nn.Flatten(), nn.Linear(784, 10))
+    with pytest.raises(ValueError, match="another network"):
+        epochs.EpochExplorer(run, images, lenet.FASHION_LABELS, net=other)
+    with pytest.raises(ValueError, match="0 to 10, it is 11"):
+        epochs.net_at(run, 11, lenet.make_lenet())
+
+
+# ---------------------------------------------------------------------------- drawing
+
+
+def test_a_digit_of_mnist_drawn_again_is_that_digit():
+    mnist = lenet.load_images("MNIST", train=False)
+    for i in range(0, 10000, 7):
+        image = mnist.images[i].numpy()
+        moved = np.zeros((60, 60), np.uint8)
+        moved[i % 32 : i % 32 + 28, i % 19 : i % 19 + 28] = image
+        assert torch.equal(drawing.as_mnist(moved), mnist[[i]][0]), i
+
+
+def test_a_large_drawing_is_read_like_the_small_digit():
+    mnist = lenet.load_images("MNIST", train=False)
+    net = lenet.load_weights(
+        lenet.make_lenet(), lenet.COURSE / "notebooks" / "weights" / "mnist.pt"
+    )
+    X, y = mnist[list(range(1000))]
+    large = [Image.fromarray(i.numpy()).resize((280, 280)) for i in mnist.images[:1000]]
+    redrawn = torch.cat([drawing.as_mnist(np.asarray(ink)) for ink in large])
+
+    def accuracy(X):
+        return (lenet.predict(net, X).argmax(dim=1) == y).float().mean().item()
+
+    assert accuracy(redrawn) > accuracy(X) - 0.01
+
+
+@few
+@given(
+    ink=arrays(
+        np.uint8, st.tuples(st.integers(1, 90), st.integers(1, 90)), elements=st.integers(0, 255)
+    )
+)
+def test_any_drawing_becomes_an_image(ink):
+    for make, longest in ((drawing.as_mnist, 20), (drawing.as_fashion_mnist, 28)):
+        X = make(ink)
+        lenet.check_batch(X)
+        rows, columns = X[0, 0].sum(dim=1).nonzero(), X[0, 0].sum(dim=0).nonzero()
+        if ink.any():
+            assert max(rows.max() - rows.min(), columns.max() - columns.min()) < longest
+        else:
+            assert not X.any()
+
+
+def test_clothes_fill_the_image_and_stand_in_its_middle():
+    ink = np.zeros((280, 280), np.uint8)
+    ink[20:160, 200:270] = 255  # 140 high, 70 wide
+    X = drawing.as_fashion_mnist(ink)
+    assert X.sum() == 28 * 14
+    assert X[0, 0, :, 7:21].min() == 1
+    with pytest.raises(ValueError, match=r"float64 \(28, 28\)"):
+        drawing.as_mnist(np.zeros((28, 28)))
+
+
+def test_the_drawing_explorer_reads_while_one_draws(trained):
+    net = lenet.load_weights(
+        lenet.make_lenet(), lenet.COURSE / "notebooks" / "weights" / "mnist.pt"
+    )
+    explorer = drawing.DrawingExplorer(
+        {"digits": (net, lenet.DIGITS), "clothes": (trained, lenet.FASHION_LABELS)}
+    )
+    explorer.clear.click()
+    assert "nothing drawn yet" in svg_of(explorer)
+    left, top = pieces.MARGIN, pieces.MARGIN + drawing.TOP
+
+    def draw(*places):
+        first, *others = places
+        explorer.view._clicked(left + first[0], top + first[1])
+        for x, y in others:
+            explorer._moved(left + x, top + y)
+        explorer._ended()
+
+    draw((80, 60), (200, 60), (120, 240))
+    assert "reads 7" in svg_of(explorer)
+    explorer._moved(left + 10, top + 10)  # the mouse button is up: nothing is drawn
+    assert explorer.ink.getpixel((10, 10)) == 0
+    seven = explorer.image
+    explorer.left.click()
+    assert not torch.equal(explorer.image, seven)
+    explorer.clear.click()
+    draw((140, 40), (142, 240))
+    assert "reads 1" in svg_of(explorer)
+    explorer.tool.value = True  # the eraser
+    explorer.width.value = 60
+    draw((140, 20), (142, 260))
+    assert not explorer.image.any()
+    explorer.tool.value = False
+    explorer.view._pressed("ArrowDown", False, False, False)
+    assert explorer.image.any()
+    explorer.start.value = 3
+    assert "reads 3" in svg_of(explorer)
+    explorer.kind.value = "clothes"
+    explorer.start.value = lenet.FASHION_LABELS.index("trouser")
+    assert "reads trouser" in svg_of(explorer)
+
+
+def test_a_reader_of_another_kind_is_refused(trained):
+    with pytest.raises(ValueError, match="digits or clothes, not 'letters'"):
+        drawing.DrawingExplorer({"letters": (trained, lenet.DIGITS)})
+    with pytest.raises(ValueError, match="10 classes, these are 9"):
+        drawing.DrawingExplorer({"digits": (trained, lenet.DIGITS[1:])})
+
+
+# ---------------------------------------------------------------------------- distortion
+
+
+def test_shifts_and_quarter_turns_are_exact(images):
+    X, _ = images[list(range(20))]
+    assert torch.equal(distortion.distort(X), X)
+    right = distortion.distort(X, right=3)
+    assert torch.allclose(right[..., 3:], X[..., :-3], atol=1e-5)
+    assert right[..., :3].max() < 1e-5
+    down = distortion.distort(X, down=-2)
+    assert torch.allclose(down[..., :-2, :], X[..., 2:, :], atol=1e-5)
+    turned = distortion.distort(X, turn=90)
+    assert torch.allclose(turned, X.rot90(-1, (2, 3)), atol=1e-5)  # clockwise
+
+
+def test_scale_blur_and_noise_do_what_they_say():
+    X = torch.zeros(1, 1, 28, 28)
+    X[..., 10:18, 10:18] = 1
+    assert distortion.distort(X, scale=1.5).sum() == pytest.approx(64 * 1.5**2, rel=0.05)
+    blurred = distortion.distort(X, blur=1.5)
+    assert blurred.sum() == pytest.approx(64, rel=1e-4)  # light is spread, not lost
+    place = torch.arange(28.0) - 13.5
+
+    def variance(X):
+        return (X[0, 0].sum(dim=0) * place**2).sum() / X.sum()
+
+    assert (variance(blurred) - variance(X)).item() == pytest.approx(1.5**2, rel=0.03)
+    grey = torch.full((50, 1, 28, 28), 0.5)
+    noisy = distortion.distort(grey, noise=0.1)
+    assert noisy.std().item() == pytest.approx(0.1, rel=0.02)
+    assert torch.equal(noisy, distortion.distort(grey, noise=0.1))
+
+
+@few
+@given(st.fixed_dictionaries({k: st.floats(w.low, w.high) for k, w in distortion.KINDS.items()}))
+def test_any_distortion_leaves_an_image(amounts):
+    X = torch.rand(2, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    lenet.check_batch(distortion.distort(X, **amounts))
+
+
+def test_amounts_that_make_no_sense_are_refused(images):
+    X, _ = images[[0]]
+    for amounts in (dict(scale=0), dict(blur=-1), dict(noise=-0.1), dict(turn=float("nan"))):
+        with pytest.raises(ValueError, match=r"must be"):
+            distortion.distort(X, **amounts)
+
+
+def test_the_curves_are_measured_on_all_images_and_kept(trained, some, tmp_path, monkeypatch):
+    monkeypatch.setenv("LENET_RUNS", str(tmp_path))
+    few_images = lenet.ImageTensors(some.images[:100], some.labels[:100])
+    explorer = distortion.DistortionExplorer(trained, few_images, lenet.FASHION_LABELS)
+    assert "not measured yet" in svg_of(explorer)
+    explorer.measure()
+    assert "not measured yet" not in svg_of(explorer)
+    X, y = few_images[list(range(100))]
+    for kind in ("right", "blur"):
+        for amount, accuracy in explorer.curves[kind]:
+            y_hat = lenet.predict(trained, distortion.distort(X, **{kind: amount})).argmax(dim=1)
+            assert accuracy == pytest.approx((y_hat == y).float().mean().item())
+    # Kept for this network and these images, and for no other.
+    again = distortion.DistortionExplorer(trained, few_images, lenet.FASHION_LABELS)
+    assert again.curves.keys() == explorer.curves.keys()
+    assert again.curves["turn"] == [list(point) for point in explorer.curves["turn"]]
+    assert distortion.stored_curves(lenet.make_lenet(), few_images) == {}
+    (tmp_path / distortion.FILE).write_text("{damaged")
+    assert distortion.stored_curves(trained, few_images) == {}
+
+
+def test_the_distortion_explorer_follows_its_controls(some, tmp_path, monkeypatch):
+    monkeypatch.setenv("LENET_RUNS", str(tmp_path))
+    net = lenet.load_weights(
+        lenet.make_lenet(), lenet.COURSE / "notebooks" / "weights" / "fashion_mnist.pt"
+    )
+    explorer = distortion.DistortionExplorer(net, some, lenet.FASHION_LABELS)
+    start = svg_of(explorer)
+    for control in explorer.amounts.values():
+        control.value += control.step * 3
+        assert svg_of(explorer) != start
+        explorer.reset.click()
+        assert svg_of(explorer) == start
+    explorer.amounts["turn"].value = 90
+    X, _ = some[[0]]
+    answer = lenet.predict(net, distortion.distort(X, turn=90)).argmax().item()
+    along = distortion.answers_along(net, X, "turn", distortion.slider_amounts("turn"))
+    assert along[-1] == answer
+    assert along[distortion.slider_amounts("turn").index(0)] == lenet.predict(net, X).argmax()
+    word = "still" if answer == lenet.predict(net, X).argmax() else "flips to"
+    assert f"{word} {lenet.FASHION_LABELS[answer]}" in svg_of(explorer)
+    explorer.view._clicked(pieces.MARGIN + 48 + 331 * 2 + 125, 310)  # the middle of "rotate"
+    assert explorer.amounts["turn"].value == 0
+    # Trained on, the network answers anew.
+    with torch.no_grad():
+        net[-1].bias[3] += 100
+    explorer.refresh()
+    assert "still dress" in svg_of(explorer)

@@ -68,14 +68,16 @@ class Picture:
             lambda ax, z: ax.plot(*zip(*points, strict=True), zorder=z, **look),
         )
 
-    def text(self, x, y, words, size=16, color=INK, anchor="start", bold=False):
-        """`y` is the middle of the line; `anchor` is start, middle or end."""
+    def text(self, x, y, words, size=16, color=INK, anchor="start", bold=False, turn=0):
+        """`y` is the middle of the line; `anchor` is start, middle or end; `turn` in degrees."""
         weight = "bold" if bold else "normal"
         side = {"start": "left", "middle": "center", "end": "right"}[anchor]
         look = dict(fontsize=_points(size), color=color, ha=side, va="center", weight=weight)
+        look |= dict(rotation=turn, rotation_mode="anchor")
+        turned = f' transform="rotate({-turn} {x:g} {y:g})"' if turn else ""
         self._add(
             f'<text x="{x:g}" y="{y:g}" dy="0.35em" font-size="{size:g}" fill="{color}" '
-            f'text-anchor="{anchor}" font-weight="{weight}">{html.escape(words)}</text>',
+            f'text-anchor="{anchor}" font-weight="{weight}"{turned}>{html.escape(words)}</text>',
             lambda ax, z: ax.text(x, y, words.replace("$", r"\$"), zorder=z, **look),
         )
 
@@ -148,10 +150,21 @@ def signed(values, limit):
     return (white + (end - white) * np.abs(share)).round().astype(np.uint8)
 
 
+def tint(color, share):
+    """A colour "#rrggbb" mixed with white: 0 is white, 1 the colour itself."""
+    levels = [int(color[i : i + 2], 16) for i in (1, 3, 5)]
+    return "#" + "".join(f"{round(255 + (level - 255) * share):02x}" for level in levels)
+
+
 def number(value, digits=2):
     """A number with a real minus sign, and without one before a rounded zero."""
     words = f"{value:.{digits}f}"
     return words.lstrip("-") if float(words) == 0 else words.replace("-", "−")
+
+
+def percent(share):
+    """A share, 0..1, in words."""
+    return f"{share:.1%}".replace("%", " %")
 
 
 # ---------------------------------------------------------------------------- reading an image
@@ -189,9 +202,16 @@ def layer_outputs(net, X):
     """
     if not isinstance(net, nn.Sequential):
         raise ValueError(f"net must be a nn.Sequential, it is a {type(net).__name__}")
-    probabilities = lenet.predict(net, X)  # checks X and the number of outputs
+    lenet.check_batch(X)
     device = next(net.parameters()).device
-    return [output.cpu() for output in lenet.activations(net, X.to(device))], probabilities
+    with lenet.evaluating(net):
+        try:
+            outputs = [output.cpu() for output in lenet.activations(net, X.to(device))]
+        except RuntimeError:
+            lenet.trace_shapes(net, X.to(device))  # says which layer does not fit
+            raise
+    lenet._check_outputs(outputs[-1], X)
+    return outputs, outputs[-1].softmax(dim=1)
 
 
 def read_image(net, X):
@@ -219,30 +239,31 @@ def read_image(net, X):
 
 def draw_layers(picture, X, stages, x, y, width=WIDTH):
     """The image and its stages from left to right, `width` wide and about 250 high."""
-    columns = [("image", [grey(X[0, 0])], 1, 112)]
+    cell, gap = 10, 3
+    columns = [("image", [grey(X[0, 0])], 1, 100, 100)]  # tiles, how many beside each other, size
     for name, output in stages[:-1]:
         low, high = output.min().item(), output.max().item()
         if output.dim() == 3:
-            side = 4 if len(output) > 8 else 2
-            tiles = [grey(channel, low, high) for channel in output[: side * 6]]
-            columns.append((name, tiles, side, 44 if side == 4 else 62))
+            side, size = (4, 36) if len(output) > 8 else (2, 58)
+            tiles = [grey(channel, low, high) for channel in output[: 4 * side]]
+            columns.append((name, tiles, side, size, size))
         else:
-            rows = 12  # a dense layer has no picture: its values, twelve to a column
-            cells = nn.functional.pad(output, (0, -len(output) % rows), value=low)
-            columns.append((name, [grey(cells.view(-1, rows).T, low, high)], 1, 0))
-    gap = 3
-    wide = [
-        side * (size + gap) if size else 16 * len(tiles[0][0]) for _, tiles, side, size in columns
-    ]
-    space = (width - sum(wide)) / (len(columns) - 1)
-    for (name, tiles, side, size), across in zip(columns, wide, strict=True):
-        picture.text(x + across / 2, y + 10, name, 15, QUIET, "middle")
+            # A dense layer has no picture: its values below each other, in columns of equal length.
+            rows = next((r for r in range(16, 7, -1) if len(output) % r == 0), 16)
+            filled = nn.functional.pad(output, (0, -len(output) % rows), value=low)
+            tile = grey(filled.view(-1, rows).T, low, high)
+            columns.append((name, [tile], 1, cell * tile.shape[1], cell * rows))
+    across = [side * (w + gap) - gap for _, _, side, w, _ in columns]
+    space = (width - sum(across)) / (len(columns) - 1)
+    for (name, tiles, side, w, h), wide in zip(columns, across, strict=True):
+        picture.text(x + wide / 2, y + 10, name, 15, QUIET, "middle")
         for i, tile in enumerate(tiles):
-            w, h = (size, size) if size else (across, 16 * 12)
-            left, top = x + i % side * (size + gap), y + 28 + i // side * (size + gap)
+            left, top = x + i % side * (w + gap), y + 28 + i // side * (h + gap)
             picture.pixels(left, top, w, h, tile)
             picture.box(left, top, w, h, line=FRAME, thick=0.5)
-        x += across + space
+        x += wide + space
+    note = "black: the smallest value of its layer  ·  white: the largest"
+    picture.text(x - space, y + 228, note, 14, QUIET, "end")
 
 
 def draw_probabilities(picture, probabilities, labels, x, y, width, truth=None, row=26):
@@ -258,7 +279,7 @@ def draw_probabilities(picture, probabilities, labels, x, y, width, truth=None, 
         picture.box(x + room, middle - row * 0.36, width - room - 60, row * 0.72, "#eeeeee")
         bar = (GREEN if answer == truth or truth is None else MARK) if i == answer else "#8fa3b3"
         picture.box(x + room, middle - row * 0.36, long, row * 0.72, bar)
-        picture.text(x + width, middle, f"{p:.1%}".replace("%", " %"), 15, INK, "end", bold)
+        picture.text(x + width, middle, percent(p), 15, INK, "end", bold)
 
 
 # ---------------------------------------------------------------------------- widgets
@@ -282,11 +303,12 @@ STYLE = """<style>
 .lenet-card svg { display: block; width: 100%; height: auto; }
 .lenet-card svg image { image-rendering: pixelated; }
 .lenet-card .widget-html-content { line-height: 1.4; color: #222; font-size: 16px; }
-.lenet-card .lenet-stack { display: grid; overflow: visible; }
+.lenet-card .lenet-stack { display: grid; overflow: visible; margin-top: 8px; }
 .lenet-card .lenet-stack > * { grid-area: 1 / 1; margin: 0; width: 100%; height: auto; }
 .lenet-card .lenet-stack > canvas { z-index: 1; cursor: pointer; }
 .lenet-card .lenet-row { flex-wrap: wrap; gap: 4px 16px; align-items: flex-start; }
 .lenet-card :focus-visible { outline: 3px solid #0072b2; outline-offset: 2px; }
+.lenet-card canvas:focus-visible { outline-offset: -1px; }
 </style>"""
 
 
@@ -302,11 +324,11 @@ class PictureView(widgets.Box):
         self._html = widgets.HTML()
         children = [self._html]
         if on_click:
-            self._canvas = Canvas(width=10, height=10)
-            self._canvas.on_mouse_down(self._clicked)
-            self._canvas.on_touch_start(lambda places: places and self._clicked(*places[0]))
-            self._canvas.on_key_down(self._pressed)
-            children.append(self._canvas)
+            self.canvas = Canvas(width=10, height=10)
+            self.canvas.on_mouse_down(self._clicked)
+            self.canvas.on_touch_start(lambda places: places and self._clicked(*places[0]))
+            self.canvas.on_key_down(self._pressed)
+            children.append(self.canvas)
         self._on_click, self._on_arrow, self._tab_to = on_click, on_arrow, tab_to
         super().__init__(children)
         self.add_class("lenet-stack")
@@ -314,8 +336,8 @@ class PictureView(widgets.Box):
     def draw(self, picture, description):
         self._picture = picture
         self._html.value = picture.svg(description)
-        if self._on_click and self._canvas.height != picture.outer_height:
-            self._canvas.width, self._canvas.height = picture.outer_width, picture.outer_height
+        if self._on_click and self.canvas.height != picture.outer_height:
+            self.canvas.width, self.canvas.height = picture.outer_width, picture.outer_height
 
     def _clicked(self, x, y):
         found = self._picture.at(x - MARGIN, y - MARGIN)

@@ -22,6 +22,7 @@ from .pieces import (
     dropdown,
     row,
     slider,
+    tint,
     whole_number,
 )
 
@@ -255,23 +256,18 @@ def _draw_volumes(picture, volumes, y):
         top, right = ground - high, left + long
         back = [(left + deep, top - deep), (right + deep, top - deep)]
         faces = [
-            ([(left, top), *back, (right, top)], 0.35),
-            ([(right, top), back[1], (right + deep, ground - deep), (right, ground)], 0.6),
-            ([(left, top), (right, top), (right, ground), (left, ground)], 0.0),
+            ([(left, top), *back, (right, top)], 0.65),
+            ([(right, top), back[1], (right + deep, ground - deep), (right, ground)], 0.4),
+            ([(left, top), (right, top), (right, ground), (left, ground)], 1.0),
         ]
-        for corners, light in faces:
-            picture.polygon(corners, _lighter(color, light), "#ffffff", 0.7)
+        for corners, share in faces:
+            picture.polygon(corners, tint(color, share), "#ffffff", 0.7)
         picture.text(x + slot / 2 - 6, ground + 16, name, 14, INK, "middle", True)
         shape = f"{c}" if name in DENSE.values() else f"{c}×{h}×{w}"
         picture.text(x + slot / 2 - 6, ground + 35, shape, 14, QUIET, "middle")
         x += slot
     note = "height and width to one scale, channels to another"
     picture.text(WIDTH, y + 30, note, 14, QUIET, "end")
-
-
-def _lighter(color, share):
-    levels = [int(color[i : i + 2], 16) for i in (1, 3, 5)]
-    return "#" + "".join(f"{round(level + (255 - level) * share):02x}" for level in levels)
 
 
 def _draw_table(picture, trace, missing, y):
