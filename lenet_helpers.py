@@ -16,13 +16,15 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
+import glob
 import math
 import signal
 import tempfile
 import time
 import warnings
+import zipfile
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import NamedTuple
 
@@ -183,10 +185,11 @@ def read_idx(path):
             f"{path.name} is not in {path.parent}: run `make data` in the course's folder, "
             "or name the folder that holds the data in LENET_DATA"
         ) from None
-    if len(content) < 4 or content[:3] != b"\0\0\x08":
+    dimensions = content[3] if len(content) > 3 else 0
+    header = 4 + 4 * dimensions
+    shape = [int.from_bytes(content[at : at + 4], "big") for at in range(4, header, 4)]
+    if content[:3] != b"\0\0\x08" or not 1 <= dimensions <= 3 or 0 in shape:
         raise ValueError(f"{path.name} is no IDX file of bytes: run `make data` to fetch it again")
-    header = 4 + 4 * content[3]
-    shape = [int(size) for size in np.frombuffer(content[4:header], ">u4", content[3])]
     promised = header + math.prod(shape)
     if len(content) != promised:
         raise ValueError(
@@ -262,6 +265,9 @@ def load_data_mnist(batch_size):
 
 def check_batch(X, y=None):
     """Raise ValueError, saying what is expected and what was found, unless this is a batch."""
+    for name, value in [("X", X), ("y", y)]:
+        if not torch.is_tensor(value) and not (name == "y" and value is None):
+            raise ValueError(f"{name} must be a tensor, it is a {type(value).__name__}")
     if X.dim() != 4 or X.shape[1:] != (1, 28, 28):
         raise ValueError(f"X must have the shape (B, 1, 28, 28), it has {tuple(X.shape)}")
     if X.dtype != torch.float32:
@@ -624,6 +630,10 @@ def load_weights(net, path):
             raise ValueError(
                 f"{Path(path).name} is of another network: {name} is {want} here and {found} there"
             )
+        # A sparse or empty-handed tensor of the right shape would fail halfway through.
+        kind = weights[name].dtype, weights[name].layout, weights[name].device.type
+        if kind != (expected[name].dtype, torch.strided, "cpu"):
+            raise ValueError(f"{Path(path).name} does not hold weights: {name} is {kind[0]}")
     net.load_state_dict(weights)
     return net
 
@@ -636,10 +646,16 @@ def save_run(run, path):
 def load_run(path):
     """The Run that `save_run` wrote. Raises ValueError if the file is damaged or no run."""
     content = _read(path)
-    try:
-        return Run(**content)
-    except TypeError:
-        raise ValueError(f"{Path(path).name} does not hold a training run") from None
+    kinds = {item.name: item.type for item in fields(Run)}
+    if not isinstance(content, dict) or content.keys() != kinds.keys():
+        raise ValueError(f"{Path(path).name} does not hold a training run")
+    for name, value in content.items():
+        if not isinstance(value, int | float if kinds[name] is float else kinds[name]):
+            raise ValueError(
+                f"{Path(path).name} does not hold a training run: "
+                f"its {name} is of type {type(value).__name__}"
+            )
+    return Run(**content)
 
 
 def _write(content, path):
@@ -657,11 +673,20 @@ def _write(content, path):
         except BaseException:
             os.unlink(file.name)
             raise
+    # What a killed process left behind; a younger file may be another notebook's, at work.
+    for left_over in path.parent.glob(f".{glob.escape(path.name)}-*"):
+        if left_over.stat().st_mtime < time.time() - 3600:
+            left_over.unlink(missing_ok=True)
 
 
 def _read(path):
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with open(path, "rb") as file:
+            # The file is a zip archive with checksums, which torch.load does not look at.
+            if zipfile.ZipFile(file).testzip():
+                raise ValueError("a checksum is wrong")
+            file.seek(0)
+            return torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise FileNotFoundError(f"{Path(path).name} is not in {Path(path).parent}") from None
     except Exception as error:
