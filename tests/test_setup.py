@@ -145,6 +145,23 @@ def test_without_chromium(course, tmp_path):
     )
 
 
+@pytest.mark.parametrize("failing", ["lint", "test", "test-browser", "nothing"])
+def test_ci_stops_at_the_first_check_that_fails(tmp_path, failing):
+    """The script itself, where `make` only says what it is asked for and what is needed is there."""
+    (tmp_path / "make").write_text(f'#!/bin/sh\necho "make $1"\ntest "$1" != {failing}\n')
+    for name in ("npm", "chromium", "python3.11"):
+        (tmp_path / name).write_text("#!/bin/sh\n")
+    for tool in tmp_path.iterdir():
+        tool.chmod(0o755)
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    code, printed, _ = run("/", "bash", str(ROOT / ".ci/run"), PATH=path)
+    checks = ["lint", "test", "test-browser"]
+    if failing in checks:
+        checks = checks[: checks.index(failing) + 1]
+    assert (code == 0) == (failing == "nothing")
+    assert printed == "".join(f"make {check}\n" for check in checks)
+
+
 def make_wheel(folder, name, files):
     """Make a wheel of `files` modules whose METADATA is installed before they are."""
     folder.mkdir(exist_ok=True)
@@ -208,7 +225,7 @@ def test_a_set_up_that_fails_is_finished_by_the_same_command(course, tmp_path):
     assert (site / "other").exists()
 
 
-def wait_for(condition, seconds=60):
+def wait_for(condition, seconds=120):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
