@@ -15,12 +15,12 @@ Ends with the line `mutants: N of M caught`, and after a run of all writes build
 
 import argparse
 import json
+import multiprocessing
 import os
 import queue
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -94,37 +94,49 @@ def plant(folder, mutant):
 
 def run_tests(folder, paths):
     """What fails first of `paths` in the copy of the course in `folder`, or "" if nothing does."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--no-header"]
-    command += ["--nbval", "--nbval-sanitize-with", "tests/nbval_sanitize.cfg"]
-    runs = folder / "build" / "runs"
+    runs, log = folder / "build" / "runs", folder / "build" / "log"
     shutil.rmtree(runs, ignore_errors=True)
     runs.mkdir()
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(folder),  # the copy's modules, not those that are installed
-        "PYTHONDONTWRITEBYTECODE": "1",  # two mutants of one second would look alike
-        "LENET_RUNS": str(runs),
-        "LENET_DEVICE": "cpu",
-        "JUPYTER_PREFER_ENV_PATH": "1",
-    }
-    tests = subprocess.Popen(
-        [*command, *paths], cwd=folder, env=environment, text=True, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-    try:
-        output, _ = tests.communicate(timeout=TOO_LONG)
-    except subprocess.TimeoutExpired:
+    tests = READY.Process(target=in_a_new_process, args=(folder, paths, log))
+    tests.start()
+    tests.join(TOO_LONG)
+    if tests.is_alive():
+        os.killpg(tests.pid, signal.SIGKILL)  # with its kernels
+        tests.join()
         return f"no end after {TOO_LONG} s"
-    finally:
-        if tests.poll() is None:
-            os.killpg(tests.pid, signal.SIGKILL)  # with its kernels
-            tests.wait()
-    if tests.returncode == 0:
+    if tests.exitcode == 0:
         return ""
+    output = log.read_text(encoding="utf-8")
     failed = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", output, re.MULTILINE)
     if not failed:
         sys.exit(f"pytest itself failed:\n{output}")
     return failed[1]
+
+
+# Importing torch and d2l takes longer than most tests: a process that has them, to make copies of.
+READY = multiprocessing.get_context("forkserver")
+READY.set_forkserver_preload(["pytest", "nbval.plugin", "hypothesis", "torch", "d2l.torch"])
+
+
+def in_a_new_process(folder, paths, log):
+    """Run pytest in the copy of the course in `folder`, and write what it says to `log`."""
+    os.setsid()
+    with open(log, "w", encoding="utf-8") as file:
+        for stream in (1, 2):
+            os.dup2(file.fileno(), stream)
+    os.chdir(folder)
+    os.environ.update(
+        PYTHONPATH=str(folder),  # for the kernels: the copy's modules, not those installed
+        LENET_RUNS=str(folder / "build" / "runs"),
+        LENET_DEVICE="cpu",
+        JUPYTER_PREFER_ENV_PATH="1",
+    )
+    sys.path.insert(0, str(folder))
+    import pytest
+
+    options = ["-x", "-q", "-p", "no:cacheprovider", "--no-header", f"--rootdir={folder}"]
+    options += ["--nbval", "--nbval-sanitize-with", "tests/nbval_sanitize.cfg"]
+    sys.exit(pytest.main([*options, *paths]))
 
 
 def judge(mutant, folder):
@@ -132,7 +144,8 @@ def judge(mutant, folder):
     start = time.perf_counter()
     mend = plant(folder, mutant)
     try:
-        for paths in STAGES[mutant["file"]]:
+        first = [[mutant["first"]]] if "first" in mutant else []
+        for paths in first + STAGES[mutant["file"]]:
             caught_by = run_tests(folder, paths)
             if caught_by:
                 break
@@ -159,6 +172,8 @@ def main():
         for mutant in mutants:
             print(f"{mutant['file']}: {mutant['name']}: {mutant['old']!r} -> {mutant['new']!r}")
         return
+    # Before torch: no processor time spent on waiting. And two mutants of one second look alike.
+    os.environ.update(OMP_WAIT_POLICY="PASSIVE", GOMP_SPINCOUNT="0", PYTHONDONTWRITEBYTECODE="1")
     if args.jobs > 1:
         os.environ.update(OMP_NUM_THREADS="1")
 
