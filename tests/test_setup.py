@@ -147,7 +147,7 @@ def test_without_chromium(course, tmp_path):
 
 @pytest.mark.parametrize("failing", ["lint", "test", "test-browser", "nothing"])
 def test_ci_stops_at_the_first_check_that_fails(tmp_path, failing):
-    """The script itself, where `make` only says what it is asked for and what is needed is there."""
+    """The real script; the tools it needs are there, and `make` only says what it is asked for."""
     (tmp_path / "make").write_text(f'#!/bin/sh\necho "make $1"\ntest "$1" != {failing}\n')
     for name in ("npm", "chromium", "python3.11"):
         (tmp_path / name).write_text("#!/bin/sh\n")
