@@ -111,6 +111,11 @@ def trace_shapes(net, X):
     Returns a list of LayerTrace. Raises ValueError at the first layer that does not fit, with the
     size that it expects and the size that it gets.
     """
+    if not isinstance(net, nn.Sequential):
+        raise ValueError(f"net must be a nn.Sequential, it is a {type(net).__name__}")
+    if not torch.is_tensor(X) or X.dim() < 2:
+        found = f"a tensor {tuple(X.shape)}" if torch.is_tensor(X) else f"a {type(X).__name__}"
+        raise ValueError(f"X must be a batch of images (B, 1, 28, 28), it is {found}")
     trace, field_size, step = [], 1, 1
     map_size = image_size = X.shape[-1]
     with torch.no_grad():
@@ -154,6 +159,8 @@ def _mult_adds(layer, output):
 
 def _does_not_fit(layer, inputs):
     name, found = type(layer).__name__, " x ".join(map(str, inputs.shape[1:]))
+    if getattr(layer, "weight", inputs).dtype != inputs.dtype:
+        return f"{name} expects {layer.weight.dtype} and gets {inputs.dtype}"
     if isinstance(layer, nn.Linear):
         return f"{name} expects {layer.in_features} values an image and gets {found}"
     if isinstance(layer, nn.Conv2d) and inputs.dim() == 4 and inputs.shape[1] != layer.in_channels:
@@ -496,6 +503,8 @@ def train_ch6(
                     break
             if recorder.images:  # stopped between two points
                 recorder.end_point()
+            if not run.stopped and not all(p.isfinite().all() for p in net.parameters()):
+                run.stopped = _blown_up(run, recorder.now, "weights are no longer numbers")
             run.test.append((recorder.now, evaluate_accuracy_gpu(net, test_iter)))
             run.checkpoints.append(_weights(net))
             if run.stopped:
@@ -509,8 +518,14 @@ def _check_settings(train_iter, test_iter, num_epochs, lr):
     if isinstance(lr, bool) or not isinstance(lr, int | float) or not 0 < lr < math.inf:
         raise ValueError(f"lr, the learning rate, must be a number above 0, not {lr!r}")
     for name, data_iter in [("train_iter", train_iter), ("test_iter", test_iter)]:
+        if not hasattr(data_iter, "__len__"):
+            kind = type(data_iter).__name__
+            raise ValueError(f"{name} must be a DataLoader or a list of batches, it is a {kind}")
         if len(data_iter) == 0:
             raise ValueError(f"{name} is empty: at least one batch of images is needed")
+    # Training checks its batches as they come; an epoch must not be lost because of the test's.
+    with torch.random.fork_rng(devices=[]):  # starting an iterator draws a random number
+        check_batch(*next(iter(test_iter)))
 
 
 def _change_lr(optimizer, run, epoch, lr):
@@ -521,14 +536,17 @@ def _change_lr(optimizer, run, epoch, lr):
 
 def _reason_to_stop(run, now, asked):
     """A sentence, or "" as long as training should go on."""
-    where = f"in epoch {math.ceil(now)} of {run.num_epochs}"
     loss = run.train[-1][1] if run.train else 0.0
     if not math.isfinite(loss):
-        return (
-            f"stopped {where}: the loss became {loss}; "
-            f"start over with a new network and a learning rate below {run.lr_now:g}"
-        )
-    return f"stopped by you {where}" if asked else ""
+        return _blown_up(run, now, f"loss became {loss}")
+    return f"stopped by you in epoch {math.ceil(now)} of {run.num_epochs}" if asked else ""
+
+
+def _blown_up(run, now, what):
+    return (
+        f"stopped in epoch {math.ceil(now)} of {run.num_epochs}: the {what}; "
+        f"start over with a new network and a learning rate below {run.lr_now:g}"
+    )
 
 
 def _gradient_sizes(net):
