@@ -125,8 +125,9 @@ class _Curve:
     `points()` gives the line, pairs (epoch, value); `result()` the number to write at its end.
     """
 
-    def __init__(self, axes, name, points, result, color, dash, width, font_size):
+    def __init__(self, axes, name, points, result, color, dash, width, font_size, grows):
         self.axes, self.name, self.points, self.result = axes, name, points, result
+        self.grows = grows
         (self.line,) = axes.plot([], [], linestyle=dash, color=color, linewidth=width)
         # Dot and label stand in inches from the figure's lower left corner, so that they can be
         # moved within a picture that is drawn already.
@@ -139,14 +140,18 @@ class _Curve:
             bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
         )  # fmt: skip
 
-    def finite_points(self):
-        """Array (N, 2) of epochs and values, without those that are no number."""
+    def read(self):
+        """Take the points as they are now, without those that are no number."""
         points = np.array(self.points(), dtype=float).reshape(-1, 2)
-        return points[np.isfinite(points).all(axis=1)]
+        self.data = points[np.isfinite(points).all(axis=1)]
 
-    def trace(self):
-        """The line in inches, (N, 2)."""
-        return self.axes.transData.transform(self.finite_points()) / self.axes.figure.dpi
+    def place(self):
+        """Find the places in inches, and the path in SVG's units: 1/72 inch from the top."""
+        fig = self.axes.figure
+        places = self.axes.transData.transform(self.data) / fig.dpi
+        self.head = places[-1] if len(places) else OUTSIDE
+        points = (places * [72, -72] + [0, 72 * fig.get_figheight()]).tolist()
+        self.path = "M" + "L".join([f"{x:.1f} {y:.1f}" for x, y in points]) if points else ""
 
 
 class Chart:
@@ -167,6 +172,7 @@ class Chart:
         """Panels at fixed places, so that nothing jumps when a number gets one digit more."""
         em = self.em
         row = 8 * em if layers else 0  # for the gradients
+        self.width = round(width * CSS_DPI)  # CSS pixels
         self.fig = Figure(figsize=(width, row + height))
         # Not layout="none" above: savefig of matplotlib 3.7 brings the default layout back then.
         self.fig.set_layout_engine("none")
@@ -200,10 +206,13 @@ class Chart:
             axes.tick_params(labelleft=i == 0)
             self.gradients.append(axes)
 
-    def add(self, axes, name, points, result, color, dash, thin=False):
-        """Add a line to the panel `axes`; see `_Curve`."""
-        width = self.line_width * (0.75 if thin else 1)
-        curve = _Curve(axes, name, points, result, color, dash, width, self.font_size)
+    def add(self, axes, name, points, result, color, dash, earlier=False):
+        """Add a line to the panel `axes`; see `_Curve`. An earlier run's is thinner, and done."""
+        width = self.line_width * (0.75 if earlier else 1)
+        curve = _Curve(
+            axes, name, points, result, color, dash, width, self.font_size, grows=not earlier
+        )
+        curve.read()
         for part in ("line", "dot", "label"):
             getattr(curve, part).set_gid(f"{part}-{len(self.curves)}")
         self.curves.append(curve)
@@ -212,44 +221,56 @@ class Chart:
         """The matplotlib figure with every line as it is now, the last result beside its name."""
         self._follow_data()
         self._mark(lr_changes)
-        for curve, _, head, label in self._places(digits=6):
-            curve.line.set_data(curve.finite_points().T)
-            curve.dot.set_data(head[:1], head[1:])
-            curve.label.set_position(label)
+        for curve in self.curves:
+            curve.place()
             if curve.name:
                 curve.label.set_text(f"{curve.name} {curve.result():.3f}")
+        for curve, label in zip(self.curves, self._label_places(), strict=True):
+            curve.line.set_data(curve.data.T)
+            curve.dot.set_data(curve.head[:1], curve.head[1:])
+            curve.label.set_position(label)
         return self.fig
 
     def svg(self, alt, lr_changes=()):
         """The same picture as SVG text, without the results, described by `alt`."""
         self._follow_data()
         state = [axes.get_ylim() for axes in self.fig.axes], len(lr_changes)
+        moved = [curve for curve in self.curves if curve.grows]
         if state != self.frame_state:
             self._mark(lr_changes)
             self._draw_frame(alt)
-            self.frame_state = state
-        moving, height = {}, 72 * self.fig.get_figheight()
-        for i, (_, trace, head, label) in enumerate(self._places()):
-            points = (trace * [72, -72] + [0, height]).tolist()
-            path = "M" + "L".join([f"{x:.1f} {y:.1f}" for x, y in points]) if points else ""
-            moving["line", i] = f'<g class="line"><path d="{path}"'
-            for part, (x, y) in (("dot", head), ("label", label)):
+            self.frame_state, moved = state, self.curves
+        for curve in moved:
+            curve.place()
+        moving = {}
+        for i, (curve, label) in enumerate(zip(self.curves, self._label_places(), strict=True)):
+            moving["line", i] = f'<g class="line"><path d="{curve.path}"'
+            for part, (x, y) in (("dot", curve.head), ("label", label)):
                 place = f"translate({72 * x:.1f} {-72 * y:.1f})"
                 moving[part, i] = f'<g class="{part}" transform="{place}"'
         start, slots = self.frame
         return start + "".join([moving[part, i] + rest for part, i, rest in slots])
 
     def _follow_data(self):
-        """Fit the axes to the lines."""
-        self.loss.set_ylim(0, _round_up(max(self._values(self.loss), default=2.5)))
-        sizes = [size for axes in self.gradients for size in self._values(axes) if size > 0]
+        """Read the lines that grow, and fit the axes to all."""
+        for curve in self.curves:
+            if curve.grows:
+                curve.read()
+        top = max(self._values([self.loss]).max(initial=0), 0.01)
+        self._set_ylim(self.loss, 0, _round_up(top))
+        sizes = self._values(self.gradients)
+        sizes = sizes[sizes > 0] if (sizes > 0).any() else np.array([1e-4, 1e-2])
+        low, high = math.floor(math.log10(sizes.min())), math.ceil(math.log10(sizes.max()))
         for axes in self.gradients:
-            low, high = (min(sizes), max(sizes)) if sizes else (1e-4, 1e-2)
-            axes.set_ylim(10 ** math.floor(math.log10(low)), 10 ** math.ceil(math.log10(high)))
+            self._set_ylim(axes, 10.0**low, 10.0 ** max(high, low + 1))
 
-    def _values(self, axes):
-        curves = [curve for curve in self.curves if curve.axes is axes]
-        return [value for curve in curves for value in curve.finite_points()[:, 1].tolist()]
+    def _values(self, panels):
+        values = [curve.data[:, 1] for curve in self.curves if curve.axes in panels]
+        return np.concatenate([[], *values])
+
+    def _set_ylim(self, axes, low, high):
+        if axes.get_ylim() != (low, high):  # a third of a millisecond, six times a second
+            axes.set_ylim(low, high)
 
     def _mark(self, lr_changes):
         """Mark where the learning rate was changed, in both panels."""
@@ -260,35 +281,31 @@ class Chart:
             for axes in (self.loss, self.accuracy):
                 style = {"color": COLORS["black"], "linewidth": self.line_width / 2}
                 self.marks.append(axes.axvline(epoch, linestyle=":", **style))
-            # Below the label before, if it would run into it.
+            # At the bottom, which the loss reaches last; above a label that it would run into.
             x = self.loss.transData.transform([epoch, 0])[0] / self.fig.dpi
             level = level + 1 if x < taken else 0
             taken = x + 5 * self.em
             self.marks.append(
                 self.loss.annotate(
-                    f"lr {lr:g}", (epoch, 1), (3, -self.font_size * 1.3 * level), va="top",
+                    f"lr {lr:g}", (epoch, 0), (3, 3 + self.font_size * 1.3 * level), va="bottom",
                     xycoords=self.loss.get_xaxis_transform(), textcoords="offset points",
                     fontsize=self.font_size,
                     bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
                 )
             )  # fmt: skip
 
-    def _places(self, digits=0):
-        """(curve, line, head, label) of every curve in inches, the labels pushed apart."""
-        traces = [curve.trace() for curve in self.curves]
-        heads = [trace[-1] if len(trace) else OUTSIDE for trace in traces]
-        labels, taken = list(heads), []
-        for i in sorted(range(len(heads)), key=lambda i: heads[i][1]):  # from the bottom up
-            x, y = heads[i] + [0.6 * self.em, 0]
-            end = x + 0.6 * self.em * (len(self.curves[i].name) + digits)
-            if not self.curves[i].name:
-                continue
-            for other_x, other_end, other_y in sorted(taken, key=lambda place: place[2]):
+    def _label_places(self):
+        """A place beside each line's head, in inches; from the bottom up they make room."""
+        places, taken = [curve.head for curve in self.curves], []
+        for i in sorted(range(len(places)), key=lambda i: places[i][1]):
+            x, y = places[i] + [0.6 * self.em, 0]
+            end = x + 0.6 * self.em * len(self.curves[i].label.get_text())
+            for other_x, other_end, other_y in sorted(taken, key=lambda other: other[2]):
                 if x < other_end and other_x < end and abs(y - other_y) < 1.3 * self.em:
                     y = other_y + 1.3 * self.em
             taken.append((x, end, y))
-            labels[i] = np.array([x, y])
-        return list(zip(self.curves, traces, heads, labels, strict=True))
+            places[i] = np.array([x, y])
+        return places
 
     def _draw_frame(self, alt):
         """Let matplotlib draw the SVG, and cut it where the moving parts are to be put in."""
@@ -304,11 +321,10 @@ class Chart:
         # matplotlib's own head goes: in a page, its style would hold for all that is on the page.
         body = file.getvalue().split("</metadata>", 1)[1]
         body = re.sub(r"<style.*?</style>", "", body, count=1)
-        width, height = self.fig.get_size_inches()
+        width, height = 72 * self.fig.get_size_inches()
         head = (
-            f'<svg viewBox="0 0 {72 * width:g} {72 * height:g}" role="img" '
-            f'aria-label="{html.escape(alt)}" style="width: {CSS_DPI * width:g}px; '
-            'max-width: 100%; display: block; stroke-linejoin: round">'
+            f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{html.escape(alt)}" '
+            'style="width: 100%; display: block; stroke-linejoin: round">'
         )
         slot = r'<g id="(line|dot|label)-(\d+)"(?:>\s*<path d="[^"]*")?'
         first, *rest = re.split(slot, head + body)
@@ -352,7 +368,7 @@ def _chart_of_one(run, earlier=(), head=lambda: None, gradients=False, projector
     )
     grey, blue, orange = COLORS["grey"], COLORS["blue"], COLORS["orange"]
     for old in earlier:
-        _add_to_compare(chart, old, grey, "-", "--", thin=True)
+        _add_to_compare(chart, old, grey, "-", "--", earlier=True)
     chart.add(chart.loss, "train", lambda: _losses(run, head()), lambda: run.loss, blue, "-")
     chart.add(
         chart.accuracy, "train", lambda: _accuracies(run, head()), lambda: run.train_acc, blue, "-"
@@ -363,18 +379,11 @@ def _chart_of_one(run, earlier=(), head=lambda: None, gradients=False, projector
     return chart
 
 
-def _add_to_compare(chart, run, color, loss_dash, accuracy_dash, thin=False):
+def _add_to_compare(chart, run, color, loss_dash, accuracy_dash, earlier=False):
     """Add the training loss and the test accuracy of a finished run, under the run's label."""
-    chart.add(chart.loss, run.label, lambda: _losses(run), lambda: run.loss, color, loss_dash, thin)
-    chart.add(
-        chart.accuracy,
-        run.label,
-        lambda: run.test,
-        lambda: run.test_acc,
-        color,
-        accuracy_dash,
-        thin,
-    )
+    loss, accuracy = lambda: run.loss, lambda: run.test_acc
+    chart.add(chart.loss, run.label, lambda: _losses(run), loss, color, loss_dash, earlier)
+    chart.add(chart.accuracy, run.label, lambda: run.test, accuracy, color, accuracy_dash, earlier)
 
 
 def plot_runs(runs, projector=False):
@@ -466,7 +475,8 @@ class LiveCurves:
 
     def _draw(self):
         self.picture.value = (
-            '<div style="background: white; color: #222222">'
+            f'<div style="background: white; color: #222222; width: {self.chart.width}px; '
+            'max-width: 100%; overflow: hidden">'
             f"{self.chart.svg(self.alt, self.run.lr_changes)}{self._numbers()}</div>"
         )
         self.controls.refresh()
@@ -489,7 +499,7 @@ class LiveCurves:
         columns = "".join(f"<span>{number.replace('nan', '–')}</span>" for number in numbers)
         return (
             '<div style="display: grid; grid-template-columns: repeat(6, auto); gap: 1em; '
-            f"font: {self.chart.font_size / 72 * CSS_DPI:.0f}px sans-serif; padding: 0.3em 1em; "
+            f"font: {self.controls.font_size}px sans-serif; padding: 0.3em 1em; "
             f'font-variant-numeric: tabular-nums">{columns}</div>'
         )
 
@@ -504,57 +514,54 @@ class LiveCurves:
 
     def _close(self):
         """Put the picture as PNG in the widget's place: it shows wherever the notebook is read."""
-        self.head, run = None, self.run
+        run = self.run
         alt = (
-            f"{self.alt}. After epoch {run.train[-1][0]:g}: loss {run.loss:.3f}, "
+            f"{self.alt}. At epoch {self.head[0]:.1f}: loss {run.loss:.3f}, "
             f"train acc {run.train_acc:.3f}, test acc {run.test_acc:.3f}."
         )
+        self.head = None
         data, metadata = picture(self.chart.figure(run.lr_changes), alt)
         self.handle.update({**data, "text/plain": self.alt}, metadata=metadata, raw=True)
         _close(self.panel)
-        self.controls.sign.close()
 
 
 class _Controls:
     """Pause, stop and a learning-rate slider, for a cell that is running.
 
     A click comes in a thread of its own and only leaves a wish in `curves`; the training looks at
-    it after the batch. Not every program delivers clicks to a running cell. A hidden widget finds
-    out: the browser answers it at once, unasked, and until then the buttons are disabled.
+    it after the batch. Not every program delivers clicks to a running cell. A hidden player finds
+    out: told to play, it counts in the browser and sends what it counts. Until its first number
+    has come, the buttons are disabled.
     """
 
     def __init__(self, curves):
-        self.curves, self.sign_seen, self.began = curves, False, time.perf_counter()
-        big = curves.projector
-        size = {"width": "auto", "height": "auto"}
-        style = {"font_size": "20px" if big else "14px"}
+        self.curves, self.heard, self.began = curves, False, time.perf_counter()
+        self.font_size = round(curves.chart.font_size / 72 * CSS_DPI)  # CSS pixels
 
         def button(text, icon, does, tooltip):
             made = widgets.Button(
-                description=text,
-                icon=icon,
-                tooltip=tooltip,
-                layout=size,
-                style=style,
-                disabled=True,
-            )
+                description=text, icon=icon, tooltip=tooltip, disabled=True,
+                layout={"width": "auto", "height": "auto"},
+                style={"font_size": f"{self.font_size}px"},
+            )  # fmt: skip
             made.on_click(does)
             return made
 
         self.pause = button("Pause", "pause", self._pause, "Wait; a second press goes on")
         self.stop = button("Stop", "stop", self._stop, "End now; keep curve, numbers and network")
-        lr = curves.run.lr
-        exponent = math.log10(lr)
+        exponent = math.log10(curves.run.lr)
         self.slider = widgets.FloatLogSlider(
-            lr, min=min(-3, math.floor(exponent)), max=max(1, math.ceil(exponent)), step=0.05,
-            description="learning rate", readout_format=".2g", continuous_update=False,
-            disabled=True, style={"description_width": "initial"}, layout={"width": "28em"},
+            curves.run.lr, min=min(-3, math.floor(exponent)), max=max(1, math.ceil(exponent)),
+            step=0.05, description="learning rate", tooltip="From the next batch on",
+            readout_format=".2g", continuous_update=False, disabled=True,
+            style={"description_width": "initial"}, layout={"width": f"{30 * self.font_size}px"},
         )  # fmt: skip
         self.slider.observe(self._set_lr, "value")
+        self.slider.add_class(f"lenet-text-{self.font_size}")  # see refresh
         self.line = widgets.HTML()
-        self.rows = widgets.HBox([self.pause, self.stop, self.slider]), self.line
-        self.sign = widgets.Play(playing=True, interval=50, max=1)
-        self.sign.observe(self._seen, "value")
+        self.player = widgets.Play(max=1, layout={"display": "none"})
+        self.player.observe(self._heard, "value")
+        self.rows = widgets.HBox([self.pause, self.stop, self.slider, self.player]), self.line
 
     def _pause(self, _):
         self.curves.paused = not self.curves.paused
@@ -565,22 +572,29 @@ class _Controls:
     def _set_lr(self, change):
         self.curves.lr = float(f"{change.new:.2g}")
 
-    def _seen(self, _):
-        self.sign_seen = True
+    def _heard(self, _):
+        self.heard = True
 
     def refresh(self):
         """Show the state as it is now; called by the thread that trains, as all drawing is."""
         curves = self.curves
-        self.pause.disabled = self.stop.disabled = not self.sign_seen or curves.stop_asked
+        if not self.heard and (curves.pictures < 20 or curves.pictures % 10 == 0):
+            # Again and again: the browser hears of it only when the player is on the screen.
+            self.player.playing = not self.player.playing
+        self.pause.disabled = self.stop.disabled = not self.heard or curves.stop_asked
         self.slider.disabled = self.pause.disabled or not curves.lr_adjustable
         self.pause.description = "Go on" if curves.paused else "Pause"
         self.pause.icon = "play" if curves.paused else "pause"
-        late = not self.sign_seen and time.perf_counter() > self.began + PATIENCE
+        late = not self.heard and time.perf_counter() > self.began + PATIENCE
         text = NO_CLICKS if late else INTERRUPT
         if not curves.lr_adjustable:
             text += " The learning rate is set by the scheduler."
-        size = curves.chart.font_size / 72 * CSS_DPI
-        self.line.value = f'<span style="font-size: {size:.0f}px">{text}</span>'
+        # ipywidgets has no setting for the size of a slider's text.
+        slider_text = f".lenet-text-{self.font_size} > :is(.widget-label, .widget-readout)"
+        self.line.value = (
+            f"<style>{slider_text} {{ font-size: {self.font_size}px; }}</style>"
+            f'<span style="font-size: {self.font_size}px">{text}</span>'
+        )
 
 
 def _close(widget):

@@ -6,7 +6,7 @@
         notebook.run_all()                                # waits until the last cell is done
         notebook.run(0)                                   # starts cell 0 and returns at once
         notebook.wait()                                   # waits until it is done
-        notebook.outputs(0)                               # what it shows, as nbformat's output dicts
+        notebook.outputs(0)                               # what it shows, as nbformat's dicts
         notebook.cell(0).get_by_role("button", name="Stop").click()      # Playwright's locators
         notebook.page                                     # Playwright's page, for all the rest
         notebook.screenshot("my_test")                    # build/screenshots/my_test.png
@@ -16,6 +16,7 @@ The server starts once for all tests, in a folder of its own: nothing is written
 and no test sees the settings of the person who runs it. The browser reaches nothing but the server.
 """
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -72,9 +73,11 @@ class Server:
         }
         self.log = (folder / "server.log").open("w")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "jupyterlab", "--no-browser", "--port=0", *arguments]
-            # The tests ask JupyterLab itself when a cell is done.
-            + ["--LabApp.expose_app_in_browser=True"],
+            [
+                *(sys.executable, "-m", "jupyterlab", "--no-browser", "--port=0"),
+                *arguments,
+                "--LabApp.expose_app_in_browser=True",  # for asking whether a cell is done
+            ],
             env=env, stdout=self.log, stderr=subprocess.STDOUT,
         )  # fmt: skip
         info = self._wait_for_info(folder / "runtime")
@@ -98,10 +101,8 @@ class Server:
         self.process.terminate()
         psutil.wait_procs(processes[:-1], timeout=5)
         for process in processes:
-            try:
+            with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
-            except psutil.NoSuchProcess:
-                pass
         self.process.wait()
         self.log.close()
 
