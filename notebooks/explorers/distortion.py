@@ -100,6 +100,13 @@ def answers_along(net, X, kind, amounts):
     return lenet.predict(net, versions).argmax(dim=1)
 
 
+def first_right(net, images):
+    """The first image (of the first hundred) that `net` reads rightly; 0 if there is none."""
+    X, y = images[list(range(min(100, len(images))))]
+    right = (lenet.predict(net, X).argmax(dim=1) == y).nonzero()
+    return right[0].item() if len(right) else 0
+
+
 def accuracy_at(net, images, **amounts):
     """Share of `images` that `net` classifies correctly when all of them are distorted."""
     batches = lenet.data_iter(images, 1000, shuffle=False)
@@ -133,19 +140,25 @@ def stored_curves(net, images):
     """The curves {kind: [(amount, accuracy), ...]} measured earlier for exactly these, or {}."""
     wanted = fingerprint(net, images)
     for path in (lenet.runs_folder() / FILE, lenet.COURSE / "build" / FILE):
-        try:
-            content = json.loads(path.read_text())
-            if content["fingerprint"] == wanted:
-                return content["curves"]
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
+        found = _measured(path).get(wanted)
+        if found:
+            return found["curves"]
     return {}
+
+
+def _measured(path):
+    """All that is in such a file; nothing if it is missing or damaged."""
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def measure_curves(net, images, path=None, each=lambda curves: None):
     """Measure the accuracy on all `images` along every distortion, and keep it in a file.
 
-    48 times all images: half a minute for 10000 images on two cores. `each` is called with the
+    49 times all images: about half a minute for 10000 on two cores. `each` is called with the
     curves so far after every point; the file is distortion.json in lenet.runs_folder(), or `path`.
     """
     curves, tic = {kind: [] for kind in KINDS}, time.perf_counter()
@@ -156,13 +169,10 @@ def measure_curves(net, images, path=None, each=lambda curves: None):
             accuracy = undistorted if same else accuracy_at(net, images, **{kind: amount})
             curves[kind].append((amount, accuracy))
             each(curves)
-    content = {
-        "fingerprint": fingerprint(net, images),
-        "images": len(images),
-        "seconds": round(time.perf_counter() - tic, 1),
-        "curves": curves,
-    }
-    (path or lenet.runs_folder() / FILE).write_text(json.dumps(content, indent=1))
+    seconds = round(time.perf_counter() - tic, 1)
+    path = path or lenet.runs_folder() / FILE
+    entry = {"images": len(images), "seconds": seconds, "curves": curves}
+    path.write_text(json.dumps(_measured(path) | {fingerprint(net, images): entry}, indent=1))
     return curves
 
 
@@ -202,9 +212,8 @@ def _draw_panel(picture, kind, amount, curve, right, left, top):
     what, (width, height) = KINDS[kind], PANEL
 
     def place(value, accuracy):
-        return left + width * (value - what.low) / (what.high - what.low), top + height * (
-            1 - accuracy
-        )
+        share = (value - what.low) / (what.high - what.low)
+        return left + width * share, top + height * (1 - accuracy)
 
     for share in (0, 0.5, 1):
         picture.line([place(what.low, share), place(what.high, share)], "#dddddd", 1)
@@ -213,10 +222,13 @@ def _draw_panel(picture, kind, amount, curve, right, left, top):
         picture.line([place(*point) for point in curve], BLUE, 3)
     else:
         middle = left + width / 2, top + height / 2
-        picture.text(*middle, "accuracy not measured yet", 14, QUIET, "middle")
-    share = width / len(right)
-    for i, good in enumerate(right.tolist()):
-        picture.box(left + i * share, top + height + 4, share, 12, GREEN if good else MARK)
+        picture.text(*middle, "not measured yet", 14, QUIET, "middle")
+    y, half = top + height + 4, what.step / 2
+    for value, good in zip(slider_amounts(kind), right.tolist(), strict=True):
+        start, _ = place(max(value - half, what.low), 0)
+        end, _ = place(min(value + half, what.high), 0)
+        # A little wider than it is, or fine white lines show between two of a colour.
+        picture.box(start, y, min(end + 0.5, left + width) - start, 12, GREEN if good else MARK)
     x = place(amount, 0)[0]
     picture.line([(x, top - 4), (x, top + height + 18)], INK, 3)
     digits = 0 if what.step >= 1 else 2
@@ -241,18 +253,17 @@ class DistortionExplorer(Explorer):
     def __init__(self, net, images, labels):
         check_images(images, labels)
         self.net, self.images, self.labels = net, images, list(labels)
-        read_image(net, one_image(images, 0)[0])  # refuses what does not fit
         self.curves, self._versions, self._measuring = {}, None, None
-        self.image = image_number(images)
+        self.image = image_number(images, first_right(net, images))
         self.amounts = {
             kind: slider(
                 f"{what.name} ({what.unit})", what.low, what.high, what.neutral, what.step,
-                width="310px", readout_format="d" if what.step >= 1 else ".2f",
+                width="300px", readout_format="d" if what.step >= 1 else ".2f",
             )
             for kind, what in KINDS.items()
         }  # fmt: skip
         self.reset = widgets.Button(description="undo all")
-        self.button = widgets.Button(layout={"width": "260px"})
+        self.button = widgets.Button(layout={"width": "340px"})
         sliders = list(self.amounts.values())
         super().__init__(
             "How far can it be pushed?",

@@ -189,7 +189,7 @@ class DrawingExplorer(Explorer):
         self.clear = widgets.Button(description="clear", button_style="primary")
         self.left = widgets.Button(description="turn left")
         self.right = widgets.Button(description="turn right")
-        self.start = dropdown("start from a test image:", [("-", None)], None, "330px")
+        self.start = dropdown("start from a test image:", [("–", -1)], -1, "330px")
         view = PictureView(self._click, self._arrow, tab_to=self.clear)
         super().__init__(
             "Draw, and the network reads",
@@ -270,12 +270,12 @@ class DrawingExplorer(Explorer):
         kind, (_, labels) = KINDS[self.kind.value], self.readers[self.kind.value]
         self._examples = lenet.load_images(kind.dataset, train=False)
         with self.changing():
-            self.start.options = [("-", None), *zip(labels, range(10), strict=True)]
+            self.start.options = [("–", -1), *zip(labels, range(10), strict=True)]
             self.width.value, self.level.value = kind.pen, 255
             self.start.value = 0  # not an empty field: there is something to see at once
 
     def _start_from(self, label):
-        if label is not None:
+        if label in range(10):
             number = (self._examples.labels == label).nonzero()[0].item()
             image = Image.fromarray(self._examples.images[number].numpy())
             self.set_ink(image.resize((FIELD, FIELD), Image.Resampling.BICUBIC))
@@ -284,7 +284,7 @@ class DrawingExplorer(Explorer):
         """Put a PIL image (280 x 280, mode "L") in the field's place."""
         self.ink, self._last = ink, (FIELD / 2, FIELD / 4)  # where the arrow keys begin
         if not ink.getbbox():
-            self.start.value = None
+            self.start.value = -1
         self.refresh()
 
     def picture(self):
