@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 import ipywidgets as widgets
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from ipycanvas import Canvas
 from matplotlib import patches
+from matplotlib.figure import Figure
 from PIL import Image
 from torch import nn
 
@@ -115,7 +115,9 @@ class Picture:
     def figure(self):
         """The same as a matplotlib figure."""
         size = (self.outer_width / CSS_DPI, self.outer_height / CSS_DPI)
-        fig = plt.figure(figsize=size, layout="none")
+        # Not pyplot's: whatever the browser tells a widget makes IPython show, in another thread,
+        # the figures that pyplot knows of, finished or not.
+        fig = Figure(figsize=size, layout="none")
         ax = fig.add_axes((0, 0, 1, 1))
         for z, draw in enumerate(self._draw):
             draw(ax, z)
@@ -316,8 +318,9 @@ class PictureView(widgets.Box):
     """Shows a Picture; if `on_click` is given, a click in one of its spots calls it.
 
     `on_click(key, across, down)`: the spot's key and the place in it, 0..1. When it has the focus,
-    the arrow keys call `on_arrow(columns, rows)`, and Tab goes on to the control `tab_to`:
-    ipycanvas keeps every key for itself, and without this a keyboard would never get out of it.
+    the arrow keys call `on_arrow(columns, rows)`, and Tab goes on to `tab_to`, a button or a
+    dropdown (ipywidgets can give the focus to no other): ipycanvas keeps every key for itself, and
+    without this a keyboard would never get out of it.
     """
 
     def __init__(self, on_click=None, on_arrow=None, tab_to=None):
