@@ -108,7 +108,7 @@ def show(results, goal):
 
 def plot(results, goal):
     """A figure with a dot a result, labelled, and a line where the goal is."""
-    fig, ax = plt.subplots(figsize=(8, 0.9 + 0.34 * len(results)))
+    fig, ax = plt.subplots(figsize=(8, 1.2 + 0.34 * len(results)))
     colors = lenet_live.COLORS
     for row, result in enumerate(results):
         reached = result["test_acc"] >= goal
@@ -122,7 +122,9 @@ def plot(results, goal):
             color=colors["blue" if reached else "orange"],
         )
     ax.axvline(goal, color=colors["grey"], linestyle="--")
-    ax.annotate(f"goal {goal}", (goal, -0.75), ha="center", va="bottom", color=colors["grey"])
+    # Above the axes, at the height of its line.
+    place = ax.get_xaxis_transform()
+    ax.text(goal, 1.02, f"goal {goal}", ha="center", color=colors["grey"], transform=place)
     ax.set_yticks(
         range(len(results)),
         [f"{_short(result['label'])}  {result['test_acc']:.4f}" for result in results],
@@ -158,10 +160,10 @@ class Table:
         )
 
     def _repr_html_(self):
-        head = "".join(f"<th>{heading}</th>" for heading in self.head)
+        left = 'style="text-align: left"'
+        head = "".join(f"<th {left}>{heading}</th>" for heading in self.head)
         rows = (
-            "".join(f'<td style="text-align: left">{html.escape(cell)}</td>' for cell in row)
-            for row in self.rows
+            "".join(f"<td {left}>{html.escape(cell)}</td>" for cell in row) for row in self.rows
         )
         return f"<table><tr>{head}</tr><tr>{'</tr><tr>'.join(rows)}</tr></table>"
 

@@ -346,8 +346,8 @@ def _draw_channel(net, channel, A, B):
     X = torch.cat([A[:2], B[:2], digit, torch.rand(1, 1, 28, 28)])
     names = ["pullover", "pullover", "coat", "coat", "digit", "noise"]
     outputs = lenet.activations(net, X)
-    first = (outputs[2].mean(dim=1), "conv 1, mean")
-    second = (outputs[5][:, channel], f"conv 2, channel {channel}")
+    first = (outputs[2].mean(dim=1), "conv 1")
+    second = (outputs[5][:, channel], f"channel {channel}")
     fig, axes = plt.subplots(3, len(X), figsize=(8, 4.2))
     for row, (maps, name) in zip(axes, [(X[:, 0], "image"), first, second], strict=True):
         for ax, a_map in zip(row, maps, strict=True):
@@ -368,7 +368,8 @@ def _draw_channel(net, channel, A, B):
 # ---------------------------------------------------------------------------- 4.5
 
 
-GOALS_4_5 = {"FashionMNIST": 0.914, "MNIST": 0.992}
+# What there is to beat: chapter 4's better network, and LeNet-5 in the paper of 1998.
+GOALS_4_5 = {"FashionMNIST": 0.914, "MNIST": 0.9905}
 MOST_EPOCHS_4_5, MOST_PARAMETERS_4_5 = 10, 62000
 
 
