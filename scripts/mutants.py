@@ -10,7 +10,8 @@ Before all that, the unchanged copy has to pass the same tests.
     make mutants ARGS="zero_grad pooling"     those whose file, name or reason has one of the words
     make mutants ARGS="--list"                no tests, only the list
 
-Ends with the line `mutants: N of M caught`, and after a run of all writes build/mutants.json.
+Ends with the line `mutants: N of M caught`. What was found goes to build/mutants.json; a run of
+some of them changes only theirs.
 """
 
 import argparse
@@ -209,21 +210,23 @@ def main():
     missed = [result for result in results if not result["caught_by"]]
     for mutant in missed:
         print(f"not caught: {mutant['file']}, {mutant['name']}: {mutant.get('reason', '?')}")
-    if mutants == MUTANTS:
-        REPORT.parent.mkdir(exist_ok=True)
-        REPORT.write_text(json.dumps(report(results, missed), indent=1) + "\n", encoding="utf-8")
+    write_report(results)
     print(f"mutants: {len(results) - len(missed)} of {len(results)} caught")
 
 
-def report(results, missed):
-    return {
-        "mutants": len(results),
-        "caught": len(results) - len(missed),
-        "not caught": [
-            {"file": m["file"], "name": m["name"], "reason": m.get("reason", "")} for m in missed
-        ],
-        "caught by": {m["name"]: m["caught_by"] for m in results if m["caught_by"]},
-    }
+def write_report(results):
+    """Put `results` into build/mutants.json, and keep those of other mutants that still exist."""
+
+    def key(mutant):
+        return tuple(mutant[field] for field in ("file", "name", "old", "new"))
+
+    earlier = json.loads(REPORT.read_text(encoding="utf-8"))["results"] if REPORT.exists() else []
+    known = {key(result): result for result in [*earlier, *results]}
+    kept = [known[key(mutant)] for mutant in MUTANTS if key(mutant) in known]
+    caught = sum(bool(result["caught_by"]) for result in kept)
+    content = {"mutants": len(kept), "caught": caught, "results": kept}
+    REPORT.parent.mkdir(exist_ok=True)
+    REPORT.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

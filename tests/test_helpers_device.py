@@ -60,14 +60,26 @@ def test_first_cuda_then_mps_then_the_cpu(monkeypatch, capsys, there, working, e
         assert said == ""
 
 
-def test_training_and_evaluation_use_the_device(net, train_iter, test_iter, monkeypatch):
-    """On PyTorch's device without memory, `meta`: what stays on the CPU by mistake is an error."""
-    X, y = next(iter(test_iter))
+def test_evaluation_and_prediction_happen_on_the_network_s_device(net, test_iter):
+    """On PyTorch's device without memory, `meta`, all works but the reading of the result."""
     net.to("meta")
-    with pytest.raises(NotImplementedError, match="meta tensor"):  # the batch did move there
-        lenet.predict(net, X)
-    with pytest.raises((NotImplementedError, RuntimeError), match=r"meta|item"):
-        lenet.evaluate_accuracy_gpu(net, [(X, y)])
+    with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor"):
+        lenet.predict(net, next(iter(test_iter))[0])
+    with pytest.raises(RuntimeError, match=r"item\(\) cannot be called on meta tensors"):
+        lenet.evaluate_accuracy_gpu(net, test_iter)
+
+
+def test_training_moves_every_batch_to_the_device(net, train_iter, test_iter, monkeypatch):
+    moved, to = [], torch.Tensor.to
+
+    def watched(tensor, *args, **kwargs):
+        if len(tensor) == 256:  # a batch of images or of labels
+            moved.append((tensor.dim(), *args))
+        return to(tensor, *args, **kwargs)
+
+    monkeypatch.setattr(torch.Tensor, "to", watched)
+    lenet.train_ch6(net, train_iter, test_iter, num_epochs=1, lr=0.1, device="cpu")
+    assert moved == [(4, torch.device("cpu")), (1, torch.device("cpu"))] * 5
 
 
 def test_importing_the_module_is_quick_and_first():
