@@ -114,7 +114,11 @@ KINDS = {
     ),
     "clothes": Kind(
         as_fashion_mnist,
-        ("longest edge scaled to 28,", "the middle of its box in the", "middle: so Fashion-MNIST"),
+        (
+            "longest edge scaled to 28,",
+            "middle of its box in the middle:",
+            "so Fashion-MNIST was made",
+        ),
         "FashionMNIST",
         60,
     ),

@@ -162,14 +162,16 @@ class EpochExplorer(Explorer):
         self._net = net if net is not None else lenet.make_lenet()
         self._limits = largest_filter_value(run, self._net)
         last = len(run.checkpoints) - 1
-        self.epoch = slider("checkpoint after epoch", 0, last, last, width="480px")
+        self.epoch = slider("checkpoint after epoch", 0, last, last, width="380px")
         self.play = widgets.Play(min=0, max=last, value=last, interval=700)
+        self.start = widgets.Button(description="back to epoch 0")
         self.image = image_number(images)
         super().__init__(
             "How the network became what it is",
-            [row(self.epoch, self.play, self.image)],
-            PictureView(self._click, self._arrow, tab_to=self.image),
+            [row(self.epoch, self.start, self.play, self.image)],
+            PictureView(self._click, self._arrow, tab_to=self.start),
         )
+        self.start.on_click(lambda button: setattr(self.epoch, "value", 0))
         widgets.link((self.epoch, "value"), (self.play, "value"))
         self.watch(self.epoch, self.image)
         self.refresh()

@@ -9,6 +9,7 @@ import lenet_helpers as lenet
 import base64
 import html
 import io
+import math
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -139,14 +140,15 @@ def _places(points):
 
 def grey(values, low=0.0, high=1.0):
     """A map (H, W) as an image: `low` is black, `high` white."""
-    scaled = (torch.as_tensor(values) - low) / max(high - low, 1e-9)
+    scaled = ((torch.as_tensor(values) - low) / max(high - low, 1e-9)).nan_to_num(0)
     level = (scaled.clamp(0, 1) * 255).round().to(torch.uint8)
     return level.unsqueeze(-1).expand(*level.shape, 3).numpy()
 
 
 def signed(values, limit):
     """A map (H, W) as an image: -`limit` is blue, 0 white, `limit` orange."""
-    share = (torch.as_tensor(values) / max(limit, 1e-9)).clamp(-1, 1).unsqueeze(-1).numpy()
+    share = (torch.as_tensor(values) / max(limit, 1e-9)).nan_to_num(0).clamp(-1, 1)
+    share = share.unsqueeze(-1).numpy()
     blue, orange, white = (np.array(c) for c in ((0, 90, 160), (200, 90, 0), (255, 255, 255)))
     end = np.where(share < 0, blue, orange)
     return (white + (end - white) * np.abs(share)).round().astype(np.uint8)
@@ -206,12 +208,14 @@ def layer_outputs(net, X):
         raise ValueError(f"net must be a nn.Sequential, it is a {type(net).__name__}")
     lenet.check_batch(X)
     device = next(net.parameters()).device
+    training = net.training  # perhaps in another cell, at this moment
     with lenet.evaluating(net):
         try:
             outputs = [output.cpu() for output in lenet.activations(net, X.to(device))]
         except RuntimeError:
             lenet.trace_shapes(net, X.to(device))  # says which layer does not fit
             raise
+    net.train(training)
     lenet._check_outputs(outputs[-1], X)
     return outputs, outputs[-1].softmax(dim=1)
 
@@ -277,7 +281,7 @@ def draw_probabilities(picture, probabilities, labels, x, y, width, truth=None, 
         color = GREEN if i == truth else INK
         bold = i in (answer, truth)
         picture.text(x + room - 8, middle, label, 15, color, "end", bold)
-        long = (width - room - 60) * p
+        long = (width - room - 60) * (p if math.isfinite(p) else 0)
         picture.box(x + room, middle - row * 0.36, width - room - 60, row * 0.72, "#eeeeee")
         bar = (GREEN if answer == truth or truth is None else MARK) if i == answer else "#8fa3b3"
         picture.box(x + room, middle - row * 0.36, long, row * 0.72, bar)
