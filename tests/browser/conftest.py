@@ -174,6 +174,10 @@ class Notebook:
         """Wait until what was started is done."""
         self.page.wait_for_function("window.cellsDone", timeout=timeout)
 
+    def execute(self, code):
+        """Run code in the kernel without a cell, and wait."""
+        self.page.evaluate(f"code => {KERNEL}.requestExecute({{code}}).done", code)
+
     def cells(self):
         """All cells as they are now, as nbformat's dicts."""
         return self.page.evaluate(
@@ -193,8 +197,20 @@ class Notebook:
         return [f"{o['ename']}: {o['evalue']}" for o in outputs if o["output_type"] == "error"]
 
     def screenshot(self, name, locator=None):
+        """A picture of what is on the screen, or of one element, in build/screenshots."""
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         (locator or self.page).screenshot(path=SCREENSHOTS / f"{name}.png")
+
+    def screenshot_all(self, name):
+        """A picture of the whole notebook, from the first cell to the last."""
+        size = self.page.viewport_size
+        height = self.page.evaluate(
+            "document.querySelector('.jp-Notebook .jp-WindowedPanel-outer').scrollHeight"
+        )
+        self.page.set_viewport_size({"width": size["width"], "height": min(height + 150, 16_000)})
+        self.page.wait_for_timeout(1000)
+        self.screenshot(name)
+        self.page.set_viewport_size(size)
 
     def close(self):
         """Shut the kernel down and close the page, without a question about saving."""
@@ -258,6 +274,16 @@ def browser():
 def server(tmp_path_factory):
     server = Server(tmp_path_factory.mktemp("lab"))
     yield server
+    server.close()
+
+
+@pytest.fixture
+def presenting(tmp_path, browser):
+    """JupyterLab as `make present` starts it."""
+    server = Server(tmp_path, present=True)
+    lab = Lab(server, browser)
+    yield lab
+    lab.close_all()
     server.close()
 
 

@@ -143,7 +143,7 @@ def test_epochs(lab):
     assert readout.inner_text() == "2"
     card.arrow_and_tab("ArrowRight")
     assert readout.inner_text() == "3"
-    card.click("back to epoch 0")
+    card.click("epoch 0")
     assert readout.inner_text() == "0"
     card.play()
     card.done("epochs")

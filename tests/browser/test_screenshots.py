@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 SCREENSHOTS = Path(__file__).resolve().parents[2] / "Images" / "screenshots"
-SIZE = 1060, 1400  # of the browser's window
+SIZE = 1200, 1400  # of the browser's window
 
 START = """
 import lenet_helpers as lenet
@@ -57,7 +57,7 @@ explorer.show()""",
     "distortion": """
 from explorers.distortion import DistortionExplorer
 explorer = DistortionExplorer(digits_net, few, lenet.DIGITS)
-explorer.amounts["rotate"].value = 20
+explorer.amounts["turn"].value = 20
 explorer.amounts["noise"].value = 0.3
 explorer.measure()
 explorer.show()""",
