@@ -27,19 +27,43 @@ def table(head, rows):
 
 def bench():
     """The course against the lesson's own code, as `make bench` measured it."""
-    measured = read("bench")
-    lesson, course = measured["lesson_seconds"], measured["course_seconds"]
+    found = read("bench")
+
+    def seconds(way):
+        return f"{found[f'{way}_seconds']:.0f} s"
+
+    head = [f"{found['epochs']} epochs on {found['cores']} cores", "the lesson", "the course"]
     return table(
-        ["ten epochs of chapter 3", "the lesson's code", "this course"],
+        head,
         [
-            ["with live curves and test accuracy", f"{lesson:.0f} s", f"{course:.0f} s"],
-            ["forward, backward and step alone", "", f"{measured['bare_seconds']:.0f} s"],
-            ["peak memory, worker processes included", "1", f"{measured['memory_ratio']:.2f}"],
-            ["pictures of the curves a second", "", f"{measured['pictures_per_second']:.1f}"],
-            ["share of the time for them", "", f"{measured['chart_share']:.1%}"],
-            ["two notebooks at once, each", "", f"{measured['two_at_once_ratio']:.1f} × as long"],
+            ["time, with curves and test accuracy", seconds("lesson"), seconds("course")],
+            ["the bare computation in it", "", seconds("bare")],
+            ["peak memory", f"{found['lesson_megabytes']} MB", f"{found['course_megabytes']} MB"],
+            ["pictures of the curves a second", "", f"{found['pictures_per_second']:.1f}"],
+            ["the time that they take", "", f"{found['chart_share']:.1%}"],
+            ["two trainings at once, each", "", f"{found['two_at_once_ratio']:.1f} × as long"],
         ],
     )
+
+
+def faults():
+    """What went wrong on purpose, and how often all was well afterwards: `make faults`."""
+    found = read("faults")
+    families = [[name, n["tried"], n["survived"]] for name, n in found["families"].items()]
+    total = ["**together**", *(sum(row[column] for row in families) for column in (1, 2))]
+    return table(["what went wrong", "tried", "survived"], [*families, total])
+
+
+def mutants():
+    """Planted mistakes, file by file, and how many the tests found: `make mutants`."""
+    found = read("mutants")["results"]
+    rows = [
+        [f"`{file}`", len(here), sum(bool(mutant["caught_by"]) for mutant in here)]
+        for file in sorted({mutant["file"] for mutant in found})
+        for here in [[mutant for mutant in found if mutant["file"] == file]]
+    ]
+    total = ["**together**", *(sum(row[column] for row in rows) for column in (1, 2))]
+    return table(["file", "mistakes planted", "found"], [*rows, total])
 
 
 def accuracy():
@@ -59,7 +83,7 @@ def accuracy():
     )
 
 
-TABLES = {function.__name__: function for function in (bench, accuracy)}
+TABLES = {function.__name__: function for function in (bench, accuracy, faults, mutants)}
 
 
 def fill(text):
