@@ -23,7 +23,7 @@ import tempfile
 import time
 import warnings
 import zipfile
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import NamedTuple
@@ -176,6 +176,16 @@ def _does_not_fit(layer, inputs):
 def data_folder():
     """The folder with FashionMNIST/raw and MNIST/raw: $LENET_DATA, or data/ beside this module."""
     return Path(os.environ.get("LENET_DATA") or COURSE / "data")
+
+
+@contextmanager
+def beside_data():
+    """Inside, `../data` is the data folder, wherever it is: d2l's loaders read from there."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "data").symlink_to(data_folder().resolve())
+        Path(folder, "notebooks").mkdir()
+        with chdir(Path(folder, "notebooks")):
+            yield
 
 
 def read_idx(path):
@@ -503,10 +513,12 @@ def train_ch6(
                     break
             if recorder.images:  # stopped between two points
                 recorder.end_point()
-            if not run.stopped and not all(p.isfinite().all() for p in net.parameters()):
-                run.stopped = _blown_up(run, recorder.now, "weights are no longer numbers")
             run.test.append((recorder.now, evaluate_accuracy_gpu(net, test_iter)))
             run.checkpoints.append(_weights(net))
+            with torch.no_grad():  # the last step may have spoilt what no loss has seen yet
+                if not run.stopped and not net(X).isfinite().all():
+                    what = "network's answers are no longer numbers"
+                    run.stopped = _blown_up(run, recorder.now, what)
             if run.stopped:
                 break
     return run
@@ -515,7 +527,7 @@ def train_ch6(
 def _check_settings(train_iter, test_iter, num_epochs, lr):
     if isinstance(num_epochs, bool) or not isinstance(num_epochs, int) or num_epochs < 1:
         raise ValueError(f"num_epochs must be a whole number from 1 on, not {num_epochs!r}")
-    if isinstance(lr, bool) or not isinstance(lr, int | float) or not 0 < lr < math.inf:
+    if isinstance(lr, bool) or not isinstance(lr, int | float) or not 0 < lr < 3.4e38:
         raise ValueError(f"lr, the learning rate, must be a number above 0, not {lr!r}")
     for name, data_iter in [("train_iter", train_iter), ("test_iter", test_iter)]:
         if not hasattr(data_iter, "__len__"):
