@@ -2,6 +2,7 @@
 
 import lenet_helpers as lenet
 
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -225,6 +226,33 @@ def test_the_shape_explorer_follows_its_controls():
     assert isinstance(explorer.net()[3], nn.MaxPool2d)
     explorer.reset.click()
     assert explorer.sizes == shapes.Sizes()
+
+
+def test_a_network_whose_weights_blew_up_can_be_looked_at(images):
+    net = lenet.make_lenet()
+    for value in net.parameters():
+        nn.init.constant_(value, float("nan"))
+    few_images = lenet.ImageTensors(images.images[:20], images.labels[:20])
+    blown = lenet.Run("", 1, 9.0, "cpu", [(1.0, float("nan"), 0.1)], [(1.0, 0.1)])
+    blown.checkpoints = [net.state_dict(), net.state_dict()]
+    for explorer in (
+        convolution.ConvolutionExplorer(net, few_images),
+        confusion.ConfusionExplorer(net, few_images, lenet.DIGITS),
+        epochs.EpochExplorer(blown, few_images, lenet.DIGITS),
+        drawing.DrawingExplorer({"digits": (net, lenet.DIGITS)}),
+        distortion.DistortionExplorer(net, few_images, lenet.DIGITS),
+    ):
+        places = re.findall(r' (?:points|[xy]|width|height)="([^"]*)"', svg_of(explorer))
+        assert len(places) > 50
+        assert not any("nan" in place or "inf" in place for place in places)
+
+
+def test_an_explorer_leaves_the_network_in_the_mode_that_it_was_in(images):
+    net = lenet.make_lenet()
+    for training in (True, False):
+        net.train(training)
+        pieces.read_image(net, images[[0]][0])
+        assert net.training is training
 
 
 # ---------------------------------------------------------------------------- confusion
@@ -513,6 +541,24 @@ def test_the_curves_are_measured_on_all_images_and_kept(trained, some, tmp_path,
     assert distortion.stored_curves(lenet.make_lenet(), few_images) == {}
     (tmp_path / distortion.FILE).write_text("{damaged")
     assert distortion.stored_curves(trained, few_images) == {}
+
+
+@pytest.mark.parametrize(
+    ("dataset", "weights"), [("FashionMNIST", "fashion_mnist.pt"), ("MNIST", "mnist.pt")]
+)
+def test_the_curves_that_come_with_the_course_are_those_of_its_weights(
+    dataset, weights, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("LENET_RUNS", str(tmp_path))
+    net = lenet.load_weights(lenet.make_lenet(), lenet.COURSE / "notebooks" / "weights" / weights)
+    images = lenet.load_images(dataset, train=False)
+    curves = distortion.stored_curves(net, images)
+    assert curves, "build/distortion.json is older than the weights: scripts/measure_distortion.py"
+    assert curves.keys() == distortion.KINDS.keys()
+    for kind in ("turn", "noise"):
+        amount, accuracy = curves[kind][2]
+        measured = distortion.accuracy_at(net, images, **{kind: amount})
+        assert accuracy == pytest.approx(measured, abs=0.002)
 
 
 def test_the_distortion_explorer_follows_its_controls(some, tmp_path, monkeypatch):

@@ -6,7 +6,6 @@ import hashlib
 import json
 import math
 import threading
-import time
 from typing import NamedTuple
 
 import ipywidgets as widgets
@@ -161,7 +160,7 @@ def measure_curves(net, images, path=None, each=lambda curves: None):
     49 times all images: about half a minute for 10000 on two cores. `each` is called with the
     curves so far after every point; the file is distortion.json in lenet.runs_folder(), or `path`.
     """
-    curves, tic = {kind: [] for kind in KINDS}, time.perf_counter()
+    curves = {kind: [] for kind in KINDS}
     undistorted = accuracy_at(net, images)
     for kind, what in KINDS.items():
         for amount in curve_amounts(kind):
@@ -169,9 +168,8 @@ def measure_curves(net, images, path=None, each=lambda curves: None):
             accuracy = undistorted if same else accuracy_at(net, images, **{kind: amount})
             curves[kind].append((amount, accuracy))
             each(curves)
-    seconds = round(time.perf_counter() - tic, 1)
     path = path or lenet.runs_folder() / FILE
-    entry = {"images": len(images), "seconds": seconds, "curves": curves}
+    entry = {"images": len(images), "curves": curves}
     path.write_text(json.dumps(_measured(path) | {fingerprint(net, images): entry}, indent=1))
     return curves
 

@@ -162,9 +162,9 @@ class EpochExplorer(Explorer):
         self._net = net if net is not None else lenet.make_lenet()
         self._limits = largest_filter_value(run, self._net)
         last = len(run.checkpoints) - 1
-        self.epoch = slider("checkpoint after epoch", 0, last, last, width="380px")
+        self.epoch = slider("checkpoint after epoch", 0, last, last, width="360px")
         self.play = widgets.Play(min=0, max=last, value=last, interval=700)
-        self.start = widgets.Button(description="back to epoch 0")
+        self.start = widgets.Button(description="epoch 0", layout={"width": "100px"})
         self.image = image_number(images)
         super().__init__(
             "How the network became what it is",
