@@ -53,7 +53,7 @@ STAGES = {
     "lenet_helpers.py": [
         HELPERS, D2L, [NETWORK, SHAPES], [EVALUATION], [TRAINING],
     ],
-    "lenet_live.py": [["tests/test_live.py"], [SHAPES], [TRAINING]],
+    "lenet_live.py": [["tests/test_live.py"], [TRAINING]],
     **{notebook: [[notebook]] for notebook in (NETWORK, SHAPES, TRAINING, EVALUATION)},
 }  # fmt: skip
 
