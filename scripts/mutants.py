@@ -4,7 +4,7 @@ Each mutant is one line of scripts/mutants.toml: a line of the course changed, i
 tests run in the order in which they are likely to find it soonest: those of the helper module,
 then the notebooks, the quick ones first; the first failure ends it. A notebook is judged by nbval
 alone: that its code was changed after it was run (tests/test_notebooks.py) is found too easily.
-Before all that, the unchanged copy has to pass the same tests.
+Whatever is run, the unchanged course has to pass it first.
 
     make mutants                              all of them
     make mutants ARGS="zero_grad pooling"     those whose file, name or reason has one of the words
@@ -24,6 +24,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 import time
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
@@ -140,19 +141,37 @@ def in_a_new_process(folder, paths, log):
     sys.exit(pytest.main([*options, *paths]))
 
 
-def judge(mutant, folder):
+class Unchanged:
+    """The course without any mutant, in `folder`: what fails there says nothing about a mutant."""
+
+    def __init__(self, folder):
+        self.folder, self.passed, self.one_at_a_time = folder, set(), threading.Lock()
+
+    def demand(self, paths):
+        with self.one_at_a_time:
+            new = [path for path in paths if path not in self.passed]
+            failed = run_tests(self.folder, new) if new else ""
+            if failed:
+                sys.exit(f"{failed} fails without any mutant: nothing can be said about mutants")
+            self.passed.update(new)
+
+
+def judge(mutant, folder, unchanged):
     """`mutant` with `caught_by`, the test that failed first or "", and the `seconds` it took."""
-    start = time.perf_counter()
-    mend = plant(folder, mutant)
-    try:
-        first = [[mutant["first"]]] if "first" in mutant else []
-        for paths in first + STAGES[mutant["file"]]:
+    first = [[mutant["first"]]] if "first" in mutant else []
+    seconds = 0
+    for paths in first + STAGES[mutant["file"]]:
+        unchanged.demand(paths)
+        start = time.perf_counter()
+        mend = plant(folder, mutant)
+        try:
             caught_by = run_tests(folder, paths)
-            if caught_by:
-                break
-    finally:
-        mend()
-    return {**mutant, "caught_by": caught_by, "seconds": round(time.perf_counter() - start)}
+        finally:
+            mend()
+        seconds += time.perf_counter() - start
+        if caught_by:
+            break
+    return {**mutant, "caught_by": caught_by, "seconds": round(seconds)}
 
 
 def choose(mutants, words):
@@ -179,38 +198,28 @@ def main():
         os.environ.update(OMP_NUM_THREADS="1")
 
     with tempfile.TemporaryDirectory() as temporary, ThreadPoolExecutor(args.jobs) as workers:
+        unchanged = Unchanged(copy_course(Path(temporary, "course")))
         folders = queue.SimpleQueue()
         for job in range(args.jobs):
             folders.put(copy_course(Path(temporary, f"course {job}")))
 
-        def in_a_copy(function, argument):
+        def in_a_copy(mutant):
             folder = folders.get()
             try:
-                return function(argument, folder)
+                return judge(mutant, folder, unchanged)
             finally:
                 folders.put(folder)
 
-        stages = [stage for file in {m["file"]: 0 for m in mutants} for stage in STAGES[file]]
-        paths = list(dict.fromkeys(path for stage in stages for path in stage))
-        print(f"the unchanged course: {len(paths)} files of tests", flush=True)
-        for path, failed in zip(
-            paths,
-            workers.map(lambda p: in_a_copy(lambda p, f: run_tests(f, [p]), p), paths),
-            strict=True,
-        ):
-            if failed:
-                sys.exit(f"{path} fails without any mutant, at {failed}: nothing can be said")
-
         results = []
-        for result in workers.map(lambda mutant: in_a_copy(judge, mutant), mutants):
+        for result in workers.map(in_a_copy, mutants):
             results.append(result)
             found = f"caught by {result['caught_by']}" if result["caught_by"] else "NOT CAUGHT"
             print(f"{result['name']}: {found} ({result['seconds']} s)", flush=True)
+            write_report(results)
 
     missed = [result for result in results if not result["caught_by"]]
     for mutant in missed:
         print(f"not caught: {mutant['file']}, {mutant['name']}: {mutant.get('reason', '?')}")
-    write_report(results)
     print(f"mutants: {len(results) - len(missed)} of {len(results)} caught")
 
 

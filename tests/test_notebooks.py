@@ -47,11 +47,9 @@ SOURCES = {
         "1998": "year of the paper on LeNet-5, see chapter 1",
     },
     "03_training": {
-        "2010": "Glorot and Bengio, Understanding the difficulty of training, AISTATS",
         "61706": "parameters of LeNet; chapter 1 counts them",
     },
     "04_evaluation": {
-        "9999": "index of the last of 10000 test images",
         "1998": "year of the paper on LeNet-5, see chapter 1",
         "226": "2 · (6 + 16 + 120 + 84) − (6 + 16 + 120 + 84), as the notebook asserts",
         "0.003": "one of three answers to choose from",
