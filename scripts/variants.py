@@ -59,7 +59,13 @@ def main():
     results = []
     for name, *settings in STEPS:
         runs = [train_once(seed, *settings) for seed in SEEDS]
-        results.append({"name": name, "test_acc": [round(run.test_acc, 4) for run in runs]})
+        results.append(
+            {
+                "name": name,
+                "loss": [round(run.loss, 4) for run in runs],
+                "test_acc": [round(run.test_acc, 4) for run in runs],
+            }
+        )
         print(results[-1], flush=True)
     OUTPUT.write_text(json.dumps(results, indent=1) + "\n")
 
