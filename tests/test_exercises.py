@@ -340,7 +340,6 @@ odd_tensors = st.sampled_from(
         torch.empty(3, device="meta"),
         torch.ones(2, requires_grad=True) * 2,
         nn.Parameter(torch.ones(())),
-        torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8),
     ]
 )
 layers = st.sampled_from(
