@@ -57,8 +57,10 @@ class Server:
             self.root / "notebooks",
             ignore=shutil.ignore_patterns("runs", "__pycache__", ".ipynb_checkpoints"),
         )
-        for shared in ("data", "Images", "README.md"):
-            (self.root / shared).symlink_to(ROOT / shared)
+        (self.root / "data").symlink_to(ROOT / "data")
+        # Copied, too: the server hands out nothing that lies outside its folder.
+        shutil.copytree(ROOT / "Images", self.root / "Images")
+        shutil.copy(ROOT / "README.md", self.root)
         open_lab, settings = load_script("open_lab"), folder / "settings"
         open_lab.ROOT = self.root
         settings.mkdir()
@@ -201,15 +203,16 @@ class Notebook:
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         (locator or self.page).screenshot(path=SCREENSHOTS / f"{name}.png")
 
-    def screenshot_all(self, name):
-        """A picture of the whole notebook, from the first cell to the last."""
+    @contextlib.contextmanager
+    def unrolled(self):
+        """Inside, the window is as high as the notebook: every cell is drawn."""
         size = self.page.viewport_size
         height = self.page.evaluate(
             "document.querySelector('.jp-Notebook .jp-WindowedPanel-outer').scrollHeight"
         )
         self.page.set_viewport_size({"width": size["width"], "height": min(height + 150, 16_000)})
         self.page.wait_for_timeout(1000)
-        self.screenshot(name)
+        yield
         self.page.set_viewport_size(size)
 
     def close(self):

@@ -106,7 +106,7 @@ def test_picture_moves_four_times_a_second_without_flicker(start):
 
 def test_numbers_beside_the_chart(start):
     notebook = start()
-    notebook.page.wait_for_timeout(2000)
+    wait_for_text(notebook, re.compile(r"loss \d"))  # none yet before the first point of the curve
     shown = numbers(notebook)
     for pattern in [
         r"epoch \d\.\d of 20", r"loss \d\.\d{3}", r"train acc 0\.\d{3}", r"test acc",
@@ -167,9 +167,8 @@ def test_stop_during_a_pause(start):
 
 def test_learning_rate_with_keyboard_and_mouse(start):
     notebook = start()
-    button(notebook, "Stop").click(trial=True)
-    slider = notebook.cell(1).get_by_role("slider")
-    slider.focus()
+    notebook.cell(1).locator(".noUi-target:not([disabled])").wait_for()
+    notebook.cell(1).get_by_role("slider").focus()
     notebook.page.keyboard.press("ArrowLeft")
     wait_for_text(notebook, "lr 0.71")  # a mark on the curve
     notebook.page.wait_for_timeout(1000)

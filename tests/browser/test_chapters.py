@@ -1,0 +1,45 @@
+"""Every chapter, opened in JupyterLab and run from top to bottom by a browser."""
+
+import pytest
+
+from conftest import MINUTE, ROOT
+
+CHAPTERS = sorted(path.name for path in (ROOT / "notebooks").glob("0*.ipynb"))
+
+
+def assert_shown_well(notebook):
+    page = notebook.page
+    page.wait_for_function(
+        "[...document.querySelectorAll('.jp-Notebook img')].every(image => image.naturalWidth)"
+    )
+    assert page.locator(".jp-Notebook .jp-OutputArea img").count() > 0
+    for trouble in ("Error displaying widget", "Loading widget", "model not found"):
+        assert not page.get_by_text(trouble).count()
+    assert not notebook.console_errors
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_stored_chapter_can_be_read_before_it_is_run(lab, chapter):
+    notebook = lab.open(chapter)
+    with notebook.unrolled():
+        assert_shown_well(notebook)
+        notebook.screenshot(f"{notebook.path.stem}_stored")
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_chapter_runs_from_top_to_bottom(lab, chapter):
+    notebook = lab.open(chapter)
+    notebook.run_all(timeout=10 * MINUTE)
+    assert not notebook.errors()
+    code = [cell for cell in notebook.cells() if cell["cell_type"] == "code" and cell["source"]]
+    assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))
+    with notebook.unrolled():
+        assert_shown_well(notebook)
+        notebook.screenshot(f"{notebook.path.stem}_light")
+        notebook.set_theme("dark")
+        notebook.screenshot(f"{notebook.path.stem}_dark")
+    assert not notebook.console_errors
+
+
+def test_all_four_chapters_are_there():
+    assert [chapter[:2] for chapter in CHAPTERS] == ["01", "02", "03", "04"]
