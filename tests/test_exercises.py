@@ -241,6 +241,17 @@ def test_a_run_that_went_on_from_a_trained_network_does_not_count(trained):
     assert "went on from an earlier one" in exercises.check_3_5(net, run).text
 
 
+def test_what_is_missing_to_the_goal_is_told_with_its_likely_reason(trained):
+    net, run = trained
+    assert "The loss has hardly left 2.30" in exercises.check_3_5(net, run).text
+    run.loss, run.train_acc, run.test = 0.5, 0.9, [(1.0, 0.8)]
+    assert "learn them by heart" in exercises.check_3_5(net, run).text
+    run.train_acc = 0.81
+    assert "not learned enough yet" in exercises.check_3_5(net, run).text
+    run.stopped = "stopped by you in epoch 1 of 5"
+    assert "It was stopped by you in epoch 1 of 5." in exercises.check_3_5(net, run).text
+
+
 def test_the_goal_is_reached_with_the_accuracy_on_all_test_images(trained, fashion):
     """The shipped network stands in for a run of ten epochs that ended with its weights."""
     net, run = trained

@@ -126,7 +126,7 @@ def _layers(net):
 def _advice(run):
     """What the curve says."""
     if run.stopped:
-        return f" It {run.stopped}."
+        return f" It was {run.stopped}."
     if run.loss > 2.2:
         return (
             " The loss has hardly left 2.30, the plateau: a larger first step, another "
