@@ -713,8 +713,8 @@ def main():
         for failure in filter(None, outcomes):
             print(f"      {failure}")
         report[family.__doc__] = {"tried": len(outcomes), "survived": survived}
-    if not args.quick:
-        write(report)
+        if not args.quick:
+            write(report)
     tried, survived = (sum(line[key] for line in report.values()) for key in ("tried", "survived"))
     for name, figure in figures.items():
         print(f"{name}: {figure}")
