@@ -46,12 +46,9 @@ SOURCES = {
     "02_shape_tracing": {
         "1998": "year of the paper on LeNet-5, see chapter 1",
     },
-    "03_training": {
-        "61706": "parameters of LeNet; chapter 1 counts them",
-    },
+    "03_training": {},
     "04_evaluation": {
         "1998": "year of the paper on LeNet-5, see chapter 1",
-        "226": "2 · (6 + 16 + 120 + 84) − (6 + 16 + 120 + 84), as the notebook asserts",
         "0.003": "one of three answers to choose from",
         "0.0003": "one of three answers to choose from",
     },
