@@ -49,15 +49,13 @@ SOURCES = {
     "03_training": {},
     "04_evaluation": {
         "1998": "year of the paper on LeNet-5, see chapter 1",
-        "0.003": "one of three answers to choose from",
-        "0.0003": "one of three answers to choose from",
     },
 }
 # Numbers in the prose that are rounded, and what they are in an output or in the code.
 ROUNDED = {
     "01_network": {"0.497": "0.4972", "24": "1.24"},
     "02_shape_tracing": {},
-    "03_training": {"2.30": "2.3026"},
+    "03_training": {},
     "04_evaluation": {},
 }
 
