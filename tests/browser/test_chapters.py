@@ -1,10 +1,12 @@
 """Every chapter, opened in JupyterLab and run from top to bottom by a browser."""
 
+from pathlib import Path
+
 import pytest
 
-from conftest import MINUTE, ROOT
-
-CHAPTERS = sorted(path.name for path in (ROOT / "notebooks").glob("0*.ipynb"))
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
+CHAPTERS = sorted(path.name for path in NOTEBOOKS.glob("0*.ipynb"))
+TEN_MINUTES = 600_000  # milliseconds
 
 
 def assert_shown_well(notebook):
@@ -29,7 +31,7 @@ def test_stored_chapter_can_be_read_before_it_is_run(lab, chapter):
 @pytest.mark.parametrize("chapter", CHAPTERS)
 def test_chapter_runs_from_top_to_bottom(lab, chapter):
     notebook = lab.open(chapter)
-    notebook.run_all(timeout=10 * MINUTE)
+    notebook.run_all(timeout=TEN_MINUTES)
     assert not notebook.errors()
     code = [cell for cell in notebook.cells() if cell["cell_type"] == "code" and cell["source"]]
     assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))
