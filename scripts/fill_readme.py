@@ -51,7 +51,8 @@ def faults():
     found = read("faults")
     families = [[name, n["tried"], n["survived"]] for name, n in found["families"].items()]
     total = ["**together**", *(sum(row[column] for row in families) for column in (1, 2))]
-    return table(["what went wrong", "tried", "survived"], [*families, total])
+    figures = "".join(f"\n{name}: {figure}\n" for name, figure in found["figures"].items())
+    return table(["what went wrong", "tried", "survived"], [*families, total]) + figures
 
 
 def mutants():
