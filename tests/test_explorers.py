@@ -527,8 +527,12 @@ def test_the_curves_are_measured_on_all_images_and_kept(trained, some, tmp_path,
     few_images = lenet.ImageTensors(some.images[:100], some.labels[:100])
     explorer = distortion.DistortionExplorer(trained, few_images, lenet.FASHION_LABELS)
     assert "not measured yet" in svg_of(explorer)
-    explorer.measure()
+    explorer.button.click()
+    assert explorer.button.disabled
+    explorer.thread.join()
     assert "not measured yet" not in svg_of(explorer)
+    assert not explorer.button.disabled
+    assert explorer.button.description == "measure again (a minute)"
     X, y = few_images[list(range(100))]
     for kind in ("right", "blur"):
         for amount, accuracy in explorer.curves[kind]:

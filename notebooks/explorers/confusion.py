@@ -25,6 +25,7 @@ from .pieces import (
     read_image,
     row,
     slider,
+    tiled,
     tint,
 )
 
@@ -79,11 +80,12 @@ def draw_confusion(answers, images, labels, truth, answer, position=0, reading=N
         picture.text(SHELF, 60, "No image here: choose another cell.", 16, QUIET)
         return picture
     first = position // PAGE * PAGE
-    for i, n in enumerate(numbers[first : first + PAGE]):
-        x, y = SHELF + i % COLUMNS * THUMB, 28 + i // COLUMNS * THUMB
-        picture.pixels(x, y, THUMB - 6, THUMB - 6, grey(images.images[n] / 255))
-        if first + i == position:
-            picture.box(x - 2, y - 2, THUMB - 2, THUMB - 2, line=MARK, thick=4)
+    shelf = images.images[numbers[first : first + PAGE]] / 255
+    sheet, scale = grey(tiled(shelf, COLUMNS, fill=1.0)), THUMB / 29
+    picture.pixels(SHELF, 28, sheet.shape[1] * scale, sheet.shape[0] * scale, sheet)
+    i = position - first
+    x, y = SHELF + i % COLUMNS * THUMB, 28 + i // COLUMNS * THUMB
+    picture.box(x, y, THUMB - scale, THUMB - scale, line=MARK, thick=4)
     picture.spot(SHELF, 28, COLUMNS * THUMB, ROWS * THUMB, "shelf")
     draw_probabilities(picture, reading.probabilities, labels, SHELF, 256, 426, truth, row=22)
     X, _ = one_image(images, numbers[position])

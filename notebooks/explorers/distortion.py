@@ -157,7 +157,7 @@ def _measured(path):
 def measure_curves(net, images, path=None, each=lambda curves: None):
     """Measure the accuracy on all `images` along every distortion, and keep it in a file.
 
-    49 times all images: about half a minute for 10000 on two cores. `each` is called with the
+    49 times all images: about a minute for 10000 on two cores. `each` is called with the
     curves so far after every point; the file is distortion.json in lenet.runs_folder(), or `path`.
     """
     curves = {kind: [] for kind in KINDS}
@@ -251,7 +251,7 @@ class DistortionExplorer(Explorer):
     def __init__(self, net, images, labels):
         check_images(images, labels)
         self.net, self.images, self.labels = net, images, list(labels)
-        self.curves, self._versions, self._measuring = {}, None, None
+        self.curves, self._versions, self._measuring = {}, None, False
         self.image = image_number(images, first_right(net, images))
         self.amounts = {
             kind: slider(
@@ -279,8 +279,13 @@ class DistortionExplorer(Explorer):
                 control.value = KINDS[kind].neutral
 
     def measure(self):
-        """Measure the accuracy along every distortion; half a minute for 10000 images."""
-        measure_curves(self.net, self.images, each=self._new_point)
+        """Measure the accuracy along every distortion; about a minute for 10000 images."""
+        self._measuring = True
+        try:
+            measure_curves(self.net, self.images, each=self._new_point)
+        finally:
+            self._measuring = False
+            self.refresh()
 
     def _new_point(self, curves):
         self.curves = curves
@@ -289,8 +294,8 @@ class DistortionExplorer(Explorer):
     def _start_measuring(self):
         # In a thread of its own, so that the sliders go on answering.
         self.button.disabled = True
-        self._measuring = threading.Thread(target=self.measure, daemon=True)
-        self._measuring.start()
+        self.thread = threading.Thread(target=self.measure, daemon=True)
+        self.thread.start()
 
     def refresh(self):
         versions = [value._version for value in self.net.state_dict(keep_vars=True).values()]
@@ -298,11 +303,11 @@ class DistortionExplorer(Explorer):
             self._versions, self._answers = versions, {}
             self.curves = stored_curves(self.net, self.images)
         done = sum(map(len, self.curves.values())) / (POINTS * len(KINDS))
-        self.button.disabled = done > 0
+        again = "again" if self.curves else "the accuracy"
+        self.button.disabled = self._measuring
         self.button.description = (
-            "measure the accuracy (a minute)" if not done
-            else "accuracy measured" if done == 1 else f"measuring: {done:.0%}"
-        )  # fmt: skip
+            f"measuring: {done:.0%}" if self._measuring else f"measure {again} (a minute)"
+        )
         super().refresh()
 
     def _click(self, kind, across, down):

@@ -10,7 +10,6 @@ from torch import nn
 
 from .pieces import (
     BLUE,
-    FRAME,
     GREEN,
     INK,
     MARK,
@@ -28,6 +27,7 @@ from .pieces import (
     row,
     signed,
     slider,
+    tiled,
 )
 
 # ---------------------------------------------------------------------------- computing
@@ -125,23 +125,13 @@ def _draw_curve(picture, run, index):
 
 
 def _draw_filters(picture, kernels, limit, name, x):
-    """One column an output channel, one row an input channel; returns where it ends.
-
-    All in one image, with a white pixel between two kernels: a hundred images take ten times as
-    long to encode.
-    """
-    outputs, inputs, k, _ = kernels.shape
-    spaced = nn.functional.pad(kernels, (0, 1, 0, 1))  # zero is white
-    sheet = spaced.permute(1, 2, 0, 3).reshape(inputs * (k + 1), outputs * (k + 1))[:-1, :-1]
-    cell = min(9, 150 / len(sheet))
-    height, width = (cell * side for side in sheet.shape)
+    """One column an output channel, one row an input channel; returns where it ends."""
+    outputs, inputs, height, width = kernels.shape
+    sheet = tiled(kernels.transpose(0, 1).flatten(0, 1), outputs, fill=0)  # zero is white
+    scale = min(9, 150 / len(sheet))
     picture.text(x, 268, f"{name}: {outputs} filters", 15, QUIET)
-    picture.pixels(x, 284, width, height, signed(sheet, limit))
-    for i in range(inputs):
-        for o in range(outputs):
-            left, top = x + o * (k + 1) * cell, 284 + i * (k + 1) * cell
-            picture.box(left, top, k * cell, k * cell, line=FRAME, thick=0.5)
-    return x + width
+    picture.sheet(x, 284, scale, signed(sheet, limit), (inputs, outputs, height, width))
+    return x + sheet.shape[1] * scale
 
 
 # ---------------------------------------------------------------------------- the widget

@@ -94,6 +94,19 @@ class Picture:
             lambda ax, z: ax.imshow(rgb, extent=edges, aspect="auto", zorder=z),
         )
 
+    def sheet(self, x, y, scale, rgb, tiles):
+        """An image of tiles, made by `tiled`, with a frame around each.
+
+        One image where a hundred small ones would take ten times as long to encode. `scale` is in
+        pixels to the value, `tiles` are rows, columns, and the height and width of a tile.
+        """
+        self.pixels(x, y, rgb.shape[1] * scale, rgb.shape[0] * scale, rgb)
+        rows, columns, height, width = tiles
+        for i in range(rows):
+            for j in range(columns):
+                left, top = x + j * (width + 1) * scale, y + i * (height + 1) * scale
+                self.box(left, top, width * scale, height * scale, line=FRAME, thick=0.5)
+
     def spot(self, x, y, width, height, key):
         """A click in this box means `key`."""
         self._spots.append((x, y, width, height, key))
@@ -152,6 +165,15 @@ def signed(values, limit):
     blue, orange, white = (np.array(c) for c in ((0, 90, 160), (200, 90, 0), (255, 255, 255)))
     end = np.where(share < 0, blue, orange)
     return (white + (end - white) * np.abs(share)).round().astype(np.uint8)
+
+
+def tiled(maps, columns, fill):
+    """Maps (N, H, W) in rows of so many, with lines of the value `fill` between them."""
+    missing = -len(maps) % columns
+    maps = nn.functional.pad(maps, (0, 1, 0, 1, 0, missing), value=fill)
+    _, height, width = maps.shape
+    grid = maps.view(-1, columns, height, width).transpose(1, 2)
+    return grid.reshape(-1, columns * width)[:-1, :-1]
 
 
 def tint(color, share):
@@ -245,28 +267,28 @@ def read_image(net, X):
 
 def draw_layers(picture, X, stages, x, y, width=WIDTH):
     """The image and its stages from left to right, `width` wide and about 250 high."""
-    cell, gap = 10, 3
-    columns = [("image", [grey(X[0, 0])], 1, 100, 100)]  # tiles, how many beside each other, size
+    cell = 10  # pixels to the value of a dense layer
+    # Name, sheet of values, pixels to the value, tiles (rows, columns, height and width of one).
+    columns = [("image", grey(X[0, 0]), 100 / 28, (1, 1, 28, 28))]
     for name, output in stages[:-1]:
         low, high = output.min().item(), output.max().item()
         if output.dim() == 3:
             side, size = (4, 36) if len(output) > 8 else (2, 58)
-            tiles = [grey(channel, low, high) for channel in output[: 4 * side]]
-            columns.append((name, tiles, side, size, size))
+            maps = output[: 4 * side]
+            rows, (height, wide) = -(-len(maps) // side), maps.shape[1:]
+            sheet = grey(tiled(maps, side, fill=high), low, high)
+            columns.append((name, sheet, size / wide, (rows, side, height, wide)))
         else:
             # A dense layer has no picture: its values below each other, in columns of equal length.
             rows = next((r for r in range(16, 7, -1) if len(output) % r == 0), 16)
             filled = nn.functional.pad(output, (0, -len(output) % rows), value=low)
-            tile = grey(filled.view(-1, rows).T, low, high)
-            columns.append((name, [tile], 1, cell * tile.shape[1], cell * rows))
-    across = [side * (w + gap) - gap for _, _, side, w, _ in columns]
+            values = filled.view(-1, rows).T
+            columns.append((name, grey(values, low, high), cell, (1, 1, *values.shape)))
+    across = [sheet.shape[1] * scale for _, sheet, scale, _ in columns]
     space = (width - sum(across)) / (len(columns) - 1)
-    for (name, tiles, side, w, h), wide in zip(columns, across, strict=True):
+    for (name, sheet, scale, tiles), wide in zip(columns, across, strict=True):
         picture.text(x + wide / 2, y + 10, name, 15, QUIET, "middle")
-        for i, tile in enumerate(tiles):
-            left, top = x + i % side * (w + gap), y + 28 + i // side * (h + gap)
-            picture.pixels(left, top, w, h, tile)
-            picture.box(left, top, w, h, line=FRAME, thick=0.5)
+        picture.sheet(x, y + 28, scale, sheet, tiles)
         x += wide + space
     note = "black: the smallest value of its layer  ·  white: the largest"
     picture.text(x - space, y + 228, note, 14, QUIET, "end")
