@@ -253,8 +253,9 @@ def say(text):
 def main():
     parser = argparse.ArgumentParser(description="Measure the course against the lesson.")
     parser.add_argument("--quick", action="store_true", help="two epochs, one round, nothing saved")
+    parser.add_argument("--rounds", type=int, default=3, help="of ten epochs, 3 if not said")
     options = parser.parse_args()
-    result = measure(*((2, 1) if options.quick else (10, 3)))
+    result = measure(*((2, 1) if options.quick else (10, options.rounds)))
     print(TABLE.format(**result))
     if not options.quick:
         RESULT.parent.mkdir(exist_ok=True)

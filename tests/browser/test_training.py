@@ -170,7 +170,7 @@ def test_learning_rate_with_keyboard_and_mouse(start):
     notebook.cell(1).locator(".noUi-target:not([disabled])").wait_for()
     notebook.cell(1).get_by_role("slider").focus()
     notebook.page.keyboard.press("ArrowLeft")
-    wait_for_text(notebook, "lr 0.71")  # a mark on the curve
+    wait_for_text(notebook, "lr 0.79")  # a mark on the curve
     notebook.page.wait_for_timeout(1000)
     track = notebook.cell(1).locator(".noUi-target").bounding_box()
     notebook.page.mouse.click(track["x"] + track["width"] / 2, track["y"] + track["height"] / 2)
@@ -179,7 +179,7 @@ def test_learning_rate_with_keyboard_and_mouse(start):
     button(notebook, "Stop").click()
     assert_ended_well(notebook)
     changes = re.findall(r"\((\d+\.\d+), ([\d.]+)\)", notebook.text(2))
-    assert [float(lr) for _, lr in changes] == [0.71, 0.1]
+    assert [float(lr) for _, lr in changes] == [0.79, 0.1]
     assert 0 < float(changes[0][0]) < float(changes[1][0])
 
 
