@@ -59,9 +59,10 @@ notebooks: env data ## Run the notebooks and save them with their outputs
 	@$(python) scripts/save_notebooks.py $(ARGS)
 
 .PHONY: studies
-studies: env data ## Train the runs that chapters 3 and 4 compare: build/seeds.json, variants.json
+studies: env data ## Measure what chapters 3 and 4 compare: build/seeds, variants, distortion.json
 	@$(python) scripts/seeds.py
 	@$(python) scripts/variants.py
+	@$(python) scripts/measure_distortion.py
 
 .PHONY: images
 images: env data ## Draw the pictures in Images/ again

@@ -303,7 +303,7 @@ def check_batch(X, y=None):
         raise ValueError(f"labels must be 0 to 9, these go from {low} to {high}")
 
 
-def _check_outputs(y_hat, X):
+def check_outputs(y_hat, X):
     if y_hat.shape != (len(X), 10):
         raise ValueError(
             f"the network must answer with shape ({len(X)}, 10), one score a class, "
@@ -334,7 +334,7 @@ def evaluate_accuracy_gpu(net, data_iter, device=None):
         for X, y in data_iter:
             check_batch(X, y)
             y_hat = net(X.to(device))
-            _check_outputs(y_hat, X)
+            check_outputs(y_hat, X)
             right += (y_hat.argmax(dim=1) == y.to(device)).sum()
             total += len(y)
     if total == 0:
@@ -347,7 +347,7 @@ def predict(net, X):
     check_batch(X)
     with evaluating(net):
         y_hat = net(X.to(next(net.parameters()).device))
-    _check_outputs(y_hat, X)
+    check_outputs(y_hat, X)
     return y_hat.softmax(dim=1).cpu()
 
 
@@ -498,7 +498,7 @@ def train_ch6(
                 X, y = X.to(device), y.to(device)
                 optimizer.zero_grad()
                 y_hat = net(X)
-                _check_outputs(y_hat, X)
+                check_outputs(y_hat, X)
                 l = loss(y_hat, y)
                 l.backward()
                 optimizer.step()

@@ -114,6 +114,25 @@ def _in_notebook():
     return getattr(get_ipython(), "kernel", None) is not None
 
 
+def _show_pyplot_figures_after_cells_only():
+    """Keep matplotlib from showing a figure that a running cell has not finished.
+
+    It shows pyplot's figures whenever the kernel has executed something, and a click on a widget
+    counts, although a thread of its own handles it while the cell goes on drawing.
+    """
+    from matplotlib_inline.backend_inline import flush_figures
+
+    events = get_ipython().events
+    plt.uninstall_repl_displayhook()
+    if flush_figures in events.callbacks["post_execute"]:
+        events.unregister("post_execute", flush_figures)
+        events.register("post_run_cell", lambda result: flush_figures())
+
+
+if _in_notebook():
+    _show_pyplot_figures_after_cells_only()
+
+
 # ---------------------------------------------------------------------------- charts
 
 OUTSIDE = np.array([-99.0, -99.0])  # inches; where nobody sees it

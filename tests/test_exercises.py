@@ -23,7 +23,6 @@ from hypothesis import strategies as st
 from torch import nn
 
 NOTEBOOKS = lenet.COURSE / "notebooks"
-sys.path.insert(0, str(NOTEBOOKS))  # where a notebook's kernel starts
 
 from wrong_answers import WRONG  # noqa: E402 (after the path)
 

@@ -3,9 +3,7 @@
 import lenet_helpers as lenet
 
 import re
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,8 +13,6 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 from torch import nn
-
-sys.path.insert(0, str(Path(lenet.__file__).parent / "notebooks"))  # where a chapter's kernel is
 
 from explorers import confusion, convolution, distortion, drawing, epochs, pieces, shapes
 

@@ -3,17 +3,14 @@
 import lenet_helpers as lenet  # before torch
 
 import json
-import sys
 
+import draw_animation
+import draw_architecture
+import draw_images
 import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageSequence
-
-sys.path.insert(0, str(lenet.COURSE / "scripts"))
-import draw_animation
-import draw_architecture
-import draw_images
 
 RECORD = json.loads((draw_images.IMAGES / "sources.json").read_text())
 GIF = draw_images.IMAGES / "LeNet.gif"

@@ -355,6 +355,20 @@ print(plt.get_fignums())
     assert "[]" in [content["text"].strip() for kind, content in messages if kind == "stream"]
 
 
+def test_pyplot_figures_are_shown_after_cells_and_never_before(kernel):
+    """A message from a widget counts as an execution; a cell may be drawing at that moment."""
+    messages = kernel.run("""
+from IPython import get_ipython
+fig, ax = plt.subplots()
+get_ipython().events.trigger("post_execute")  # as when a click arrives
+print(plt.get_fignums() == [fig.number], ax.figure is fig)
+""")
+    shown = [kind for kind, _ in messages if kind in ("stream", "display_data")]
+    assert shown == ["stream", "display_data"]
+    assert "True True\n" in [content.get("text") for _, content in messages]
+    assert kernel.printed("print(plt.get_fignums())") == "[]\n"
+
+
 def test_show_widget_brings_a_still_picture_along(kernel):
     messages = kernel.run("""
 fig, ax = plt.subplots()

@@ -8,7 +8,6 @@ ways, to see that it is found.
 
 import copy
 import re
-import sys
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -17,7 +16,6 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
 COURSE = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(COURSE / "scripts"))
 
 from save_notebooks import METADATA, WIDGET_VIEW, fingerprint  # noqa: E402
 

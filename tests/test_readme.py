@@ -6,10 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 import fill_readme
+import pytest
 
 COURSE = fill_readme.COURSE
 README = (COURSE / "README.md").read_text(encoding="utf-8")

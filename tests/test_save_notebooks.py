@@ -9,7 +9,6 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 COURSE = Path(__file__).resolve().parent.parent
 SCRIPT = COURSE / "scripts" / "save_notebooks.py"
-sys.path.insert(0, str(SCRIPT.parent))
 
 from save_notebooks import METADATA, WIDGET_VIEW, fingerprint  # noqa: E402
 

@@ -238,7 +238,7 @@ def layer_outputs(net, X):
             lenet.trace_shapes(net, X.to(device))  # says which layer does not fit
             raise
     net.train(training)
-    lenet._check_outputs(outputs[-1], X)
+    lenet.check_outputs(outputs[-1], X)
     return outputs, outputs[-1].softmax(dim=1)
 
 
