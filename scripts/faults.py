@@ -318,12 +318,18 @@ def saving_killed(moments):
 
         for _ in range(moments):
             before = len(list(path.parent.iterdir()))
+            begun, begins = os.pipe()
             writer = os.fork()
             if writer == 0:  # nothing but saving happens here, until it is killed
                 torch.set_num_threads(1)
+                lenet.save_weights(nets[0], path)
+                os.close(begins)
                 while True:
                     for net in nets:
                         lenet.save_weights(net, path)
+            os.close(begins)
+            os.read(begun, 1)  # comes back when the writer has closed its end
+            os.close(begun)
             time.sleep(chance.uniform(0, 2 * two_saves))
             os.kill(writer, signal.SIGKILL)
             os.waitpid(writer, 0)

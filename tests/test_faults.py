@@ -44,4 +44,4 @@ def test_weights_that_are_not_written_safely_are_found(monkeypatch):
     """Saving straight to the file, as torch.save does: some kill comes in the middle of it."""
     monkeypatch.setattr(lenet, "_write", torch.save)
     with contextlib.suppress(ValueError):
-        assert any(faults.saving_killed(20))
+        assert any(faults.saving_killed(50))

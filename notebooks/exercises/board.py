@@ -9,7 +9,6 @@ import html
 import json
 import math
 import os
-import tempfile
 from datetime import datetime
 
 import matplotlib.pyplot as plt
@@ -76,25 +75,11 @@ def keep(name, result):
         return results, trouble
     results = sorted([*results, result], key=lambda entry: -entry["test_acc"])[:MOST_KEPT]
     try:
-        _write(results, path_of(name))
+        with lenet.written_whole(path_of(name)) as file:
+            file.write(json.dumps(results, indent=1).encode())
     except OSError as error:
         trouble = f"{trouble} This result cannot be kept ({error.strerror}).".strip()
     return results, trouble
-
-
-def _write(results, path):
-    # Under its own name only when it is complete: rename is all or nothing.
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}-", delete=False
-    ) as file:
-        try:
-            json.dump(results, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-            os.replace(file.name, path)
-        except BaseException:
-            os.unlink(file.name)
-            raise
 
 
 # ---------------------------------------------------------------------------- showing
