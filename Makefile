@@ -41,9 +41,12 @@ data: env ## Get Fashion-MNIST and MNIST into data/, and check them
 .PHONY: test
 test: env data ## Run all notebooks and all tests, but those in a browser
 	@mkdir -p build/runs
-	@CUDA_VISIBLE_DEVICES= LENET_DEVICE=cpu LENET_RUNS="$(CURDIR)/build/runs" \
-	    $(python) -m pytest --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg \
-	    --nbval-cell-timeout 600 tests notebooks $(ARGS)
+	@export CUDA_VISIBLE_DEVICES= LENET_DEVICE=cpu LENET_RUNS="$(CURDIR)/build/runs"; passed=true; \
+	$(python) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile tests $(ARGS) \
+	    || passed=false; \
+	$(python) -m pytest --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg \
+	    --nbval-cell-timeout 600 notebooks $(ARGS) || passed=false; \
+	$$passed
 
 .PHONY: test-browser
 test-browser: chromium env data ## Run the tests that drive JupyterLab in Chromium

@@ -2,6 +2,7 @@
 
 import lenet_helpers as lenet
 
+import copy
 import re
 from dataclasses import replace
 
@@ -539,6 +540,16 @@ def test_the_curves_are_measured_on_all_images_and_kept(trained, some, tmp_path,
     assert again.curves.keys() == explorer.curves.keys()
     assert again.curves["turn"] == [list(point) for point in explorer.curves["turn"]]
     assert distortion.stored_curves(lenet.make_lenet(), few_images) == {}
+    assert distortion.stored_curves(trained, some) == {}
+    # Another processor's rounding makes no other network of it, a step of training does.
+    other = copy.deepcopy(trained)
+    with torch.no_grad():
+        for weights in other.parameters():
+            weights *= 1 + 1e-6 * torch.randn_like(weights)
+    assert distortion.stored_curves(other, few_images) == again.curves
+    torch.nn.functional.cross_entropy(other(X), y).backward()
+    torch.optim.SGD(other.parameters(), lr=0.1).step()
+    assert distortion.stored_curves(other, few_images) == {}
     (tmp_path / distortion.FILE).write_text("{damaged")
     assert distortion.stored_curves(trained, few_images) == {}
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -55,9 +56,13 @@ def test_variables_in_the_readme_are_those_of_the_course():
     assert named == set(re.findall(r"LENET_[A-Z]+", source))
 
 
-def test_hooks_for_commits_are_valid():
-    command = [sys.executable, "-m", "pre_commit", "validate-config"]
-    assert subprocess.run(command, cwd=COURSE).returncode == 0
+def test_hooks_for_commits_are_valid_and_can_be_installed(tmp_path):
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    shutil.copy(COURSE / ".pre-commit-config.yaml", tmp_path)
+    for command in ("validate-config", "install"):
+        done = subprocess.run([sys.executable, "-m", "pre_commit", command], cwd=tmp_path)
+        assert done.returncode == 0
+    assert (tmp_path / ".git" / "hooks" / "pre-commit").exists()
 
 
 def test_binder_gets_its_data():
