@@ -232,9 +232,10 @@ class Lab:
     def __init__(self, server, browser):
         self.server, self.browser, self.opened, self.count = server, browser, [], 0
 
-    def open(self, name, theme="light", size=(1280, 900), present=False):
+    def open(self, name, theme="light", size=(1280, 900), present=False, touch=False):
         """Open a notebook of the notebooks folder; `theme` is JupyterLab's, light or dark."""
-        context = self.browser.new_context(viewport={"width": size[0], "height": size[1]})
+        viewport = {"width": size[0], "height": size[1]}
+        context = self.browser.new_context(viewport=viewport, has_touch=touch)
         context.set_default_timeout(MINUTE / 2)
         notebook = Notebook(context.new_page(), self.server.root / "notebooks" / name)
         self.opened.append(notebook)

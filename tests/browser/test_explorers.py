@@ -1,5 +1,8 @@
 """The explorers in a real JupyterLab: every control moved once, and what it changed."""
 
+import statistics
+from itertools import pairwise
+
 import pytest
 
 START = """
@@ -11,18 +14,38 @@ run = lenet.load_run(lenet.find_weights("fashion_mnist_run.pt"))
 """
 
 
+# From the first press or input on, until the picture is another one and the browser has drawn it.
+REACTION = """
+before => {
+    const card = document.querySelector(".lenet-card");
+    let began;
+    for (const kind of ["keydown", "mousedown", "input", "change"])
+        card.addEventListener(kind, () => { began ??= performance.now(); }, true);
+    window.reaction = new Promise(done => {
+        const observer = new MutationObserver(() => {
+            if (card.querySelector("svg")?.outerHTML === before) return;
+            observer.disconnect();
+            requestAnimationFrame(() => done(performance.now() - (began ?? performance.now())));
+        });
+        observer.observe(card, {childList: true, subtree: true, attributes: true});
+    });
+}
+"""
+
+
 class Card:
     """An explorer on the page; every action waits until its picture has changed."""
 
-    def __init__(self, lab, module, call, theme="light"):
+    def __init__(self, lab, module, call, **options):
         name = call.split("(")[0]
         code = f"from explorers.{module} import {name}\nexplorer = {call}\nexplorer.show()"
-        self.notebook = lab.new([START, code], theme=theme, size=(1280, 1200))
+        self.notebook = lab.new([START, code], size=(1280, 1200), **options)
         self.notebook.run_all()
         assert not self.notebook.errors()
         self.page, self.root = self.notebook.page, self.notebook.page.locator(".lenet-card")
         self.root.locator("svg").wait_for()
         self.canvas = self.root.locator("canvas")
+        self.reactions = []  # milliseconds from a press to the new picture
 
     def svg(self):
         return self.root.locator("svg").evaluate("svg => svg.outerHTML")
@@ -33,10 +56,12 @@ class Card:
     def changes(self, act):
         """The picture's words after `act`, which has to change the picture."""
         before = self.svg()
+        self.page.evaluate(REACTION, before)
         act()
         self.page.wait_for_function(
             "before => document.querySelector('.lenet-card svg').outerHTML !== before", arg=before
         )
+        self.reactions.append(self.page.evaluate("window.reaction"))
         return self.text()
 
     def press(self, name, key):
@@ -84,6 +109,10 @@ class Card:
     def done(self, name):
         self.notebook.screenshot(f"explorer_{name}", self.root)
         assert not self.notebook.console_errors
+        reactions = [took for took in self.reactions if took]
+        print(f"{name}: {[round(took) for took in reactions]} ms")
+        # The lower quartile: what else a machine is busy with must not fail it.
+        assert statistics.quantiles(reactions * 2)[0] < 100
 
 
 def test_convolution(lab):
@@ -189,6 +218,32 @@ def test_drawing_with_the_mouse(lab):
     assert card.root.locator(".widget-readout").all_inner_texts() == ["59", "254"]
     card.root.locator("select").nth(1).select_option("eraser")
     card.click_at(140, 200)
+    assert not card.notebook.console_errors
+
+
+def test_drawing_with_a_finger(lab):
+    card = Card(lab, "drawing", f"DrawingExplorer({READERS})", touch=True)
+    card.click("clear")
+    session = card.page.context.new_cdp_session(card.page)
+
+    def touch(kind, *places):
+        points = [{"x": x, "y": y} for x, y in places]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    def draw():
+        corners = [card.place(*place) for place in SEVEN]
+        touch("touchStart", corners[0])
+        for start, end in pairwise(corners):
+            for step in range(1, 9):
+                (x, y), (to_x, to_y) = start, end
+                touch("touchMove", (x + (to_x - x) * step / 8, y + (to_y - y) * step / 8))
+                card.page.wait_for_timeout(20)
+        touch("touchEnd")
+
+    card.changes(draw)
+    card.page.wait_for_function(
+        "document.querySelector('.lenet-card svg').textContent.includes('reads 7')"
+    )
     assert not card.notebook.console_errors
 
 
