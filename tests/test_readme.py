@@ -31,7 +31,11 @@ def test_pictures_are_described_in_words():
     assert not [picture for picture in pictures if not DESCRIPTION.search(picture)]
 
 
-@pytest.mark.parametrize("command", sorted(set(re.findall(r"(?:^|`)make ([a-z-]+)", README, re.M))))
+CHAPTERS = "".join(path.read_text() for path in sorted((COURSE / "notebooks").glob("*.ipynb")))
+COMMANDS = re.findall(r"(?:^|`)make ([a-z-]+)", README + CHAPTERS, re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", sorted(set(COMMANDS)))
 def test_commands_exist(command):
     done = subprocess.run(["make", "-n", command], cwd=COURSE, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
