@@ -180,6 +180,8 @@ def test_learning_rates_are_marked_and_do_not_hide_each_other(run):
     svg = parse(chart.svg("x", changes))
     assert {"lr 0.05", "lr 0.025", "lr 0.5"} <= set(texts(svg))
     chart.figure(changes).draw_without_rendering()
+    lines = [mark.get_xdata()[0] for mark in chart.marks if not hasattr(mark, "get_text")]
+    assert lines == [1.0, 1.0, 1.1, 1.1, 2.5, 2.5]  # in both panels
     marks = [mark.get_window_extent() for mark in chart.marks if hasattr(mark, "get_text")]
     assert len(marks) == 3
     for i, mark in enumerate(marks):
