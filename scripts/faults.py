@@ -434,16 +434,20 @@ def damaged_weights(count):
 class Kernel:
     """A real kernel in the notebooks' folder; `run` gives what a cell did."""
 
+    # Two that start at the same moment may be given the same port.
+    one_at_a_time = threading.Lock()
+
     def __init__(self, folder=NOTEBOOKS, before=(), **environment):
         self.manager = KernelManager(kernel_name="python3")
         self.manager.kernel_spec.argv = [
             *before, sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}",
         ]  # fmt: skip
         settings = {"LENET_DEVICE": "cpu", "OMP_NUM_THREADS": "1", **environment}
-        self.manager.start_kernel(cwd=str(folder), env={**os.environ, **settings})
-        self.client = self.manager.client()
-        self.client.start_channels()
-        self.client.wait_for_ready(timeout=300)
+        with self.one_at_a_time:
+            self.manager.start_kernel(cwd=str(folder), env={**os.environ, **settings})
+            self.client = self.manager.client()
+            self.client.start_channels()
+            self.client.wait_for_ready(timeout=300)
 
     def __enter__(self):
         return self

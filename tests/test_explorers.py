@@ -18,7 +18,7 @@ from torch import nn
 from explorers import confusion, convolution, distortion, drawing, epochs, pieces, shapes
 
 few = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
