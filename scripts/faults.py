@@ -13,7 +13,6 @@ import json
 import math
 import os
 import pickle
-import queue
 import random
 import re
 import shutil
@@ -434,20 +433,16 @@ def damaged_weights(count):
 class Kernel:
     """A real kernel in the notebooks' folder; `run` gives what a cell did."""
 
-    # Two that start at the same moment may be given the same port.
-    one_at_a_time = threading.Lock()
-
     def __init__(self, folder=NOTEBOOKS, before=(), **environment):
         self.manager = KernelManager(kernel_name="python3")
         self.manager.kernel_spec.argv = [
             *before, sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}",
         ]  # fmt: skip
         settings = {"LENET_DEVICE": "cpu", "OMP_NUM_THREADS": "1", **environment}
-        with self.one_at_a_time:
-            self.manager.start_kernel(cwd=str(folder), env={**os.environ, **settings})
-            self.client = self.manager.client()
-            self.client.start_channels()
-            self.client.wait_for_ready(timeout=300)
+        self.manager.start_kernel(cwd=str(folder), env={**os.environ, **settings})
+        self.client = self.manager.client()
+        self.client.start_channels()
+        self.client.wait_for_ready(timeout=300)
 
     def __enter__(self):
         return self
@@ -462,20 +457,19 @@ class Kernel:
 
     def run(self, source, on_output=lambda output: None, timeout=600):
         """Run a cell. Returns (name of its error or "", its outputs)."""
-        request, outputs = self.client.execute(source, store_history=False), []
-        while True:
-            try:
-                message = self.client.get_iopub_msg(timeout=timeout)
-            except queue.Empty:
-                raise AssertionError(f"a cell did not end in {timeout} s") from None
-            if message["parent_header"].get("msg_id") != request:
-                continue
-            kind, content = message["msg_type"], message["content"]
-            if kind == "status" and content["execution_state"] == "idle":
-                break
-            if kind != "status":
-                outputs.append((kind, content))
-                on_output(content)
+        outputs = []
+
+        def keep(message):
+            if message["msg_type"] != "status":
+                outputs.append((message["msg_type"], message["content"]))
+                on_output(message["content"])
+
+        try:
+            self.client.execute_interactive(
+                source, store_history=False, output_hook=keep, timeout=timeout
+            )
+        except TimeoutError:
+            raise AssertionError(f"a cell did not end in {timeout} s") from None
         errors = [content for kind, content in outputs if kind == "error"]
         return (f"{errors[0]['ename']}: {errors[0]['evalue']}" if errors else ""), outputs
 
