@@ -21,15 +21,14 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
+from wrong_answers import WRONG
+
+import exercises
+from exercises import board, core
+from exercises.chapter3 import GOAL_3_5, MOST_EPOCHS_3_5
+from exercises.chapter4 import GOALS_4_5, MOST_EPOCHS_4_5, MOST_PARAMETERS_4_5
 
 NOTEBOOKS = lenet.COURSE / "notebooks"
-
-from wrong_answers import WRONG  # noqa: E402 (after the path)
-
-import exercises  # noqa: E402
-from exercises import board, core  # noqa: E402
-from exercises.chapter3 import GOAL_3_5, MOST_EPOCHS_3_5  # noqa: E402
-from exercises.chapter4 import GOALS_4_5, MOST_EPOCHS_4_5, MOST_PARAMETERS_4_5  # noqa: E402
 
 NUMBERS = [name.removeprefix("check_").replace("_", ".") for name in exercises.__all__]
 OPEN_RUNS = {"3.5", "4.5"}  # their answers are training runs

@@ -3,10 +3,9 @@
 from pathlib import Path
 
 import pytest
+from mutants import MUTANTS, STAGES, plant
 
 COURSE = Path(__file__).resolve().parent.parent
-
-from mutants import MUTANTS, STAGES, plant  # noqa: E402
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda m: f"{Path(m['file']).stem}: {m['name']}")

@@ -14,10 +14,9 @@ from urllib.parse import unquote
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
+from save_notebooks import METADATA, WIDGET_VIEW, fingerprint
 
 COURSE = Path(__file__).resolve().parent.parent
-
-from save_notebooks import METADATA, WIDGET_VIEW, fingerprint  # noqa: E402
 
 CHAPTERS = [
     COURSE / "notebooks" / f"{name}.ipynb"

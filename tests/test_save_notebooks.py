@@ -6,11 +6,10 @@ from pathlib import Path
 
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from save_notebooks import METADATA, WIDGET_VIEW, fingerprint
 
 COURSE = Path(__file__).resolve().parent.parent
 SCRIPT = COURSE / "scripts" / "save_notebooks.py"
-
-from save_notebooks import METADATA, WIDGET_VIEW, fingerprint  # noqa: E402
 
 
 def notebook_of(*sources, **metadata):

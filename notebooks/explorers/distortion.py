@@ -185,9 +185,13 @@ def measure_curves(net, images, path=None, each=lambda curves: None):
             each(curves)
     path = path or lenet.runs_folder() / FILE
     entry = {"images": fingerprint(images), "weights": weight_sizes(net), "curves": curves}
-    same = {key: entry[key] for key in ("images", "weights")}
-    others = [found for found in _measured(path) if found | same != found]
-    path.write_text(json.dumps([*others, entry], indent=1))
+    others = [
+        found
+        for found in _measured(path)
+        if found["images"] != entry["images"] or found["weights"] != entry["weights"]
+    ]
+    with lenet.written_whole(path) as file:
+        file.write(json.dumps([*others, entry], indent=1).encode())
     return curves
 
 

@@ -64,6 +64,13 @@ class Card:
         self.reactions.append(self.page.evaluate("window.reaction"))
         return self.text()
 
+    def wait_for(self, words):
+        """Wait until the picture has these words."""
+        self.page.wait_for_function(
+            "words => document.querySelector('.lenet-card svg').textContent.includes(words)",
+            arg=words,
+        )
+
     def press(self, name, key):
         """A key on the slider with this name."""
         box = self.root.locator(".widget-slider", has=self.page.get_by_text(name, exact=True))
@@ -195,9 +202,7 @@ def test_drawing_with_the_mouse(lab):
         mouse.up()
 
     card.changes(draw)
-    card.page.wait_for_function(
-        "document.querySelector('.lenet-card svg').textContent.includes('reads 7')"
-    )
+    card.wait_for("reads 7")
     card.arrow_and_tab("ArrowLeft")
     card.click("turn left")
     card.click("turn right")
@@ -241,9 +246,7 @@ def test_drawing_with_a_finger(lab):
         touch("touchEnd")
 
     card.changes(draw)
-    card.page.wait_for_function(
-        "document.querySelector('.lenet-card svg').textContent.includes('reads 7')"
-    )
+    card.wait_for("reads 7")
     assert not card.notebook.console_errors
 
 
