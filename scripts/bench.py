@@ -7,9 +7,9 @@ on the CPU, several rounds:
     course   lenet_helpers with lenet_live's curves, as in chapter 3
     bare     forward, backward and step alone, on batches that are ready in memory
 
-The table gives medians over the rounds. Peak memory is taken in runs of its own, of an epoch each:
-to look at it takes time. Then two kernels with the course train at once. About twelve minutes on a
-quiet machine with two cores; `--quick` takes two, with two epochs and one round.
+The table gives medians over the rounds. Peak memory is taken in runs of its own: to look at it
+takes time. Then two kernels with the course train at once. About a quarter of an hour on a quiet
+machine with two cores; `--quick` takes two, with two epochs and one round.
 """
 
 import argparse
@@ -155,8 +155,8 @@ class Kernel:
         return total / 1e6
 
 
-def peak_memory(way, pause=0.2):
-    """MB at most, while a kernel trains for an epoch."""
+def peak_memory(way, epochs, pause=0.2):
+    """MB at most, while a kernel trains."""
     with Kernel(way) as kernel:
         peak, done = 0.0, threading.Event()
 
@@ -168,7 +168,7 @@ def peak_memory(way, pause=0.2):
         watcher = threading.Thread(target=watch)
         watcher.start()
         try:
-            kernel.train(1)
+            kernel.train(epochs)
         finally:
             done.set()
             watcher.join()
@@ -201,7 +201,7 @@ def measure(epochs, rounds):
         for way in WAYS:
             found[way].append(train_alone(way, epochs))
             say(f"round {number + 1} of {rounds}, {way}: {found[way][-1]['seconds']:.1f} s")
-    memory = {way: peak_memory(way) for way in ("lesson", "course")}
+    memory = {way: peak_memory(way, epochs) for way in ("lesson", "course")}
     say("memory: " + ", ".join(f"{way} {mb:.0f} MB" for way, mb in memory.items()))
     at_once = train_two_at_once(epochs)
     say("two at once: " + ", ".join(f"{seconds:.1f} s" for seconds in at_once))

@@ -7,6 +7,8 @@ import itertools
 import math
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -94,6 +96,43 @@ def test_a_second_call_goes_on_from_where_the_first_ended(net, train_iter, test_
     train(other, batches, test_iter, num_epochs=1, lr=0.9)
     train(other, batches, test_iter, num_epochs=1, lr=0.9)
     assert torch.equal(weights(net), weights(other))
+
+
+def test_sgd_makes_the_very_steps_of_pytorch_s(net, train_iter):
+    other = copy.deepcopy(net)
+    ours, theirs = lenet.SGD(net.parameters(), 0.9), torch.optim.SGD(other.parameters(), 0.9)
+    for X, y in Batches(train_iter):
+        for network, optimizer in [(net, ours), (other, theirs)]:
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(network(X), y).backward()
+            optimizer.step()
+        assert torch.equal(weights(net), weights(other))
+
+
+def test_sgd_leaves_a_parameter_without_gradient_alone():
+    used, unused = torch.ones(2, requires_grad=True), torch.ones(2, requires_grad=True)
+    optimizer = lenet.SGD([used, unused], lr=0.5)
+    used.sum().backward()
+    optimizer.step()
+    assert used.tolist() == [0.5, 0.5] and unused.tolist() == [1, 1]
+    optimizer.zero_grad()
+    assert used.grad is None
+
+
+def test_training_does_not_load_pytorch_s_compiler():
+    """It takes two seconds and 150 MB: the reason for `lenet.SGD`."""
+    code = """
+import lenet_helpers as lenet
+import sys
+import torch
+net, batches = lenet.make_lenet(), [(torch.rand(8, 1, 28, 28), torch.arange(8))]
+lenet.train_ch6(net, batches, batches, 1, 0.9, "cpu")
+print("torch._dynamo" in sys.modules)
+torch.optim.SGD(net.parameters(), 0.9)
+print("torch._dynamo" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]
 
 
 def test_another_optimiser_and_a_schedule(net, train_iter, test_iter):

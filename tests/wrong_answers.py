@@ -176,7 +176,8 @@ WRONG = {
         (changed("lr * p.grad", "lr * p.grad / 16"), "a mean over the batch already"),
         (changed("lr * p.grad", "2 * lr * p.grad"), "times as far"),
         (changed("                p -= lr * p.grad\n                p.grad = None", "                p.grad = None"), "clear them after the step"),
-        ("def sgd_step(params, lr): torch.optim.SGD(params, lr).step()", "PyTorch's own"),
+        ("def sgd_step(params, lr): torch.optim.SGD(params, lr).step()", "the optimiser of `torch`"),
+        ("def sgd_step(params, lr): lenet.SGD(params, lr).step()", "the optimiser of `lenet_helpers`"),
         ("def sgd_step(net, X, y, lr): return net", "takes (net, X, y, lr)"),
     ],
     "3.4": [
