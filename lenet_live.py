@@ -550,7 +550,8 @@ class _Controls:
     A click comes in a thread of its own and only leaves a wish in `curves`; the training looks at
     it after the batch. Not every program delivers clicks to a running cell. A hidden player finds
     out: told to play, it counts in the browser and sends what it counts. Until its first number
-    has come, the buttons are disabled.
+    has come, the buttons are disabled. On a busy machine a message is lost now and then, and its
+    widget waits for the answer for ever: a player that is not heard makes way for a new one.
     """
 
     def __init__(self, curves):
@@ -578,9 +579,17 @@ class _Controls:
         self.slider.observe(self._set_lr, "value")
         self.slider.add_class(f"lenet-text-{self.font_size}")  # see refresh
         self.line = widgets.HTML()
+        self.row = widgets.HBox([self.pause, self.stop, self.slider])
+        self.rows = self.row, self.line
+        self._put_player()
+
+    def _put_player(self):
+        old = self.row.children[3:]
         self.player = widgets.Play(max=1, layout={"display": "none"})
         self.player.observe(self._heard, "value")
-        self.rows = widgets.HBox([self.pause, self.stop, self.slider, self.player]), self.line
+        self.row.children = (*self.row.children[:3], self.player)
+        for player in old:
+            _close(player)
 
     def _pause(self, _):
         self.curves.paused = not self.curves.paused
@@ -597,9 +606,13 @@ class _Controls:
     def refresh(self):
         """Show the state as it is now; called by the thread that trains, as all drawing is."""
         curves = self.curves
-        if not self.heard and (curves.pictures < 20 or curves.pictures % 10 == 0):
+        if not self.heard:
             # Again and again: the browser hears of it only when the player is on the screen.
-            self.player.playing = not self.player.playing
+            tenth = curves.pictures % 10
+            if tenth == 9:
+                self._put_player()
+            elif curves.pictures < 30 or tenth == 5:
+                self.player.playing = tenth % 2 == 1
         self.pause.disabled = self.stop.disabled = not self.heard or curves.stop_asked
         self.slider.disabled = self.pause.disabled or not curves.lr_adjustable
         self.pause.description = "Go on" if curves.paused else "Pause"

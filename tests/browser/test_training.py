@@ -286,7 +286,7 @@ old = lenet.train_ch6(lenet.make_lenet(), lenet.data_iter(small, 256, True), tes
     assert sizes["right"] <= 1920
     card = notebook.cell(1).locator(".widget-html-content > div").first
     assert card.evaluate("e => getComputedStyle(e).backgroundColor") == "rgb(255, 255, 255)"
-    notebook.cell(1).locator(SVG).scroll_into_view_if_needed()
+    notebook.cell(1).scroll_into_view_if_needed()  # not the picture, which is soon another
     notebook.screenshot(f"live_projector_{theme}")
     button(notebook, "Stop").click()
     notebook.wait()
