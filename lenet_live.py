@@ -550,8 +550,9 @@ class _Controls:
     A click comes in a thread of its own and only leaves a wish in `curves`; the training looks at
     it after the batch. Not every program delivers clicks to a running cell. A hidden player finds
     out: told to play, it counts in the browser and sends what it counts. Until its first number
-    has come, the buttons are disabled. On a busy machine a message is lost now and then, and its
-    widget waits for the answer for ever: a player that is not heard makes way for a new one.
+    has come, the buttons are disabled. JupyterLab asks for that thread when it hears of a widget;
+    what it sends before the thread is there waits until the cell ends, and the widget sends nothing
+    else meanwhile. So a player that is not heard makes way for a new one.
     """
 
     def __init__(self, curves):
@@ -580,6 +581,8 @@ class _Controls:
         self.slider.add_class(f"lenet-text-{self.font_size}")  # see refresh
         self.line = widgets.HTML()
         self.row = widgets.HBox([self.pause, self.stop, self.slider])
+        for widget in self.row.children:
+            _hear_while_a_cell_runs(widget)
         self.rows = self.row, self.line
         self._put_player()
 
@@ -587,6 +590,7 @@ class _Controls:
         old = self.row.children[3:]
         self.player = widgets.Play(max=1, layout={"display": "none"})
         self.player.observe(self._heard, "value")
+        _hear_while_a_cell_runs(self.player)
         self.row.children = (*self.row.children[:3], self.player)
         for player in old:
             _close(player)
@@ -608,11 +612,10 @@ class _Controls:
         curves = self.curves
         if not self.heard:
             # Again and again: the browser hears of it only when the player is on the screen.
-            tenth = curves.pictures % 10
-            if tenth == 9:
+            if curves.pictures % 10 == 9:
                 self._put_player()
-            elif curves.pictures < 30 or tenth == 5:
-                self.player.playing = tenth % 2 == 1
+            else:
+                self.player.playing = not self.player.playing
         self.pause.disabled = self.stop.disabled = not self.heard or curves.stop_asked
         self.slider.disabled = self.pause.disabled or not curves.lr_adjustable
         self.pause.description = "Go on" if curves.paused else "Pause"
@@ -627,6 +630,14 @@ class _Controls:
             f"<style>{slider_text} {{ font-size: {self.font_size}px; }}</style>"
             f'<span style="font-size: {self.font_size}px">{text}</span>'
         )
+
+
+def _hear_while_a_cell_runs(widget):
+    """Let what a widget sends be handled in the thread that the browser asks for.
+
+    ipykernel 7.4 hands it to the thread that last wrote to the widget: to the one that trains.
+    """
+    widget.comm._reply_subshell_for = None
 
 
 def _close(widget):

@@ -29,6 +29,7 @@ from pathlib import Path
 import nbformat
 import psutil
 import pytest
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -174,7 +175,17 @@ class Notebook:
 
     def wait(self, timeout=5 * MINUTE):
         """Wait until what was started is done."""
-        self.page.wait_for_function("window.cellsDone", timeout=timeout)
+        try:
+            self.page.wait_for_function("window.cellsDone", timeout=timeout)
+        except PlaywrightTimeout as error:
+            status = self.page.evaluate(f"{KERNEL}.status")
+            asked = self.page.locator(".jp-Dialog").all_inner_texts()
+            cells = [cell for cell in self.cells() if cell["cell_type"] == "code"]
+            raise TimeoutError(
+                f"after {timeout / 1000:.0f} s the cells are not done: kernel {status}, questions "
+                f"{asked}, counts {[cell['execution_count'] for cell in cells]}, outputs "
+                f"{[len(cell['outputs']) for cell in cells]}, console {self.console_errors}"
+            ) from error
 
     def execute(self, code):
         """Run code in the kernel without a cell, and wait."""
