@@ -539,6 +539,7 @@ class LiveCurves:
             f"train acc {run.train_acc:.3f}, test acc {run.test_acc:.3f}."
         )
         self.head = None
+        self.controls.player.playing = False  # a closed player that counts on is an error
         data, metadata = picture(self.chart.figure(run.lr_changes), alt)
         self.handle.update({**data, "text/plain": self.alt}, metadata=metadata, raw=True)
         _close(self.panel)
@@ -552,7 +553,7 @@ class _Controls:
     out: told to play, it counts in the browser and sends what it counts. Until its first number
     has come, the buttons are disabled. JupyterLab asks for that thread when it hears of a widget;
     what it sends before the thread is there waits until the cell ends, and the widget sends nothing
-    else meanwhile. So a player that is not heard makes way for a new one.
+    else meanwhile. So beside a player that is not heard comes a new one.
     """
 
     def __init__(self, curves):
@@ -584,16 +585,13 @@ class _Controls:
         for widget in self.row.children:
             _hear_while_a_cell_runs(widget)
         self.rows = self.row, self.line
-        self._put_player()
+        self._add_player()
 
-    def _put_player(self):
-        old = self.row.children[3:]
+    def _add_player(self):
         self.player = widgets.Play(max=1, layout={"display": "none"})
         self.player.observe(self._heard, "value")
         _hear_while_a_cell_runs(self.player)
-        self.row.children = (*self.row.children[:3], self.player)
-        for player in old:
-            _close(player)
+        self.row.children = (*self.row.children, self.player)
 
     def _pause(self, _):
         self.curves.paused = not self.curves.paused
@@ -612,10 +610,9 @@ class _Controls:
         curves = self.curves
         if not self.heard:
             # Again and again: the browser hears of it only when the player is on the screen.
-            if curves.pictures % 10 == 9:
-                self._put_player()
-            else:
-                self.player.playing = not self.player.playing
+            self.player.playing = not self.player.playing
+            if curves.pictures % 10 == 9 and curves.pictures < 100:
+                self._add_player()
         self.pause.disabled = self.stop.disabled = not self.heard or curves.stop_asked
         self.slider.disabled = self.pause.disabled or not curves.lr_adjustable
         self.pause.description = "Go on" if curves.paused else "Pause"
