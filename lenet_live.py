@@ -489,7 +489,7 @@ class LiveCurves:
         )
         self.picture = widgets.HTML(layout={"margin": "0", "overflow": "hidden"})
         self.controls = _Controls(self)
-        self.panel = widgets.VBox([self.picture, *self.controls.rows])
+        self.panel = widgets.VBox([self.picture, self.controls.row, self.controls.line])
         self.handle = _display({**_view(self.panel), "text/plain": self.alt}, {}, display_id=True)
 
     def _draw(self):
@@ -539,7 +539,7 @@ class LiveCurves:
             f"train acc {run.train_acc:.3f}, test acc {run.test_acc:.3f}."
         )
         self.head = None
-        self.controls.player.playing = False  # a closed player that counts on is an error
+        self.controls.silence()
         data, metadata = picture(self.chart.figure(run.lr_changes), alt)
         self.handle.update({**data, "text/plain": self.alt}, metadata=metadata, raw=True)
         _close(self.panel)
@@ -581,17 +581,26 @@ class _Controls:
         self.slider.observe(self._set_lr, "value")
         self.slider.add_class(f"lenet-text-{self.font_size}")  # see refresh
         self.line = widgets.HTML()
-        self.row = widgets.HBox([self.pause, self.stop, self.slider])
-        for widget in self.row.children:
-            _hear_while_a_cell_runs(widget)
-        self.rows = self.row, self.line
+        self.row = widgets.HBox()
+        self._add(self.pause, self.stop, self.slider)
         self._add_player()
+
+    def _add(self, *added):
+        """Put widgets into the row, and let what they send be handled while the cell runs."""
+        for widget in added:
+            # ipykernel 7.4 hands it to the thread that last wrote to the widget, to the one that
+            # trains, and not to the thread that the browser asks for.
+            widget.comm._reply_subshell_for = None
+        self.row.children = (*self.row.children, *added)
 
     def _add_player(self):
         self.player = widgets.Play(max=1, layout={"display": "none"})
         self.player.observe(self._heard, "value")
-        _hear_while_a_cell_runs(self.player)
-        self.row.children = (*self.row.children, self.player)
+        self._add(self.player)
+
+    def silence(self):
+        """No counting from here on: in a browser, a closed player that counts is an error."""
+        self.player.playing = False
 
     def _pause(self, _):
         self.curves.paused = not self.curves.paused
@@ -611,6 +620,7 @@ class _Controls:
         if not self.heard:
             # Again and again: the browser hears of it only when the player is on the screen.
             self.player.playing = not self.player.playing
+            # Where no click ever gets through, eleven players are enough to know it.
             if curves.pictures % 10 == 9 and curves.pictures < 100:
                 self._add_player()
         self.pause.disabled = self.stop.disabled = not self.heard or curves.stop_asked
@@ -627,14 +637,6 @@ class _Controls:
             f"<style>{slider_text} {{ font-size: {self.font_size}px; }}</style>"
             f'<span style="font-size: {self.font_size}px">{text}</span>'
         )
-
-
-def _hear_while_a_cell_runs(widget):
-    """Let what a widget sends be handled in the thread that the browser asks for.
-
-    ipykernel 7.4 hands it to the thread that last wrote to the widget: to the one that trains.
-    """
-    widget.comm._reply_subshell_for = None
 
 
 def _close(widget):

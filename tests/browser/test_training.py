@@ -231,7 +231,8 @@ def test_saved_notebook_shows_the_picture_and_no_trace_of_a_widget(start):
 
 # ---------------------------------------------------------------------------- the projector
 
-# Sizes as they are on the screen: with the SVG's and the page's own scale.
+# Sizes as they are on the screen: with the SVG's and the page's own scale. All in one go, since
+# the picture is soon another.
 SIZES = """() => {
     const cell = document.querySelectorAll('.jp-Notebook .jp-Cell')[1];
     const svg = cell.querySelector('svg[role=img]');
@@ -244,7 +245,8 @@ SIZES = """() => {
     const around = [...cell.querySelectorAll(
         'button, .widget-slider .widget-label, .widget-readout, .widget-html-content span')].filter(
         e => e.offsetParent).map(e => [e.textContent, parseFloat(style(e).fontSize)]);
-    return {text, lines, around, right: svg.getBoundingClientRect().right};
+    const background = style(svg.parentElement).backgroundColor;
+    return {text, lines, around, background, right: svg.getBoundingClientRect().right};
 }"""
 
 
@@ -284,8 +286,7 @@ old = lenet.train_ch6(lenet.make_lenet(), lenet.data_iter(small, 256, True), tes
     assert len({(color, dash) for _, color, dash in sizes["lines"]}) >= 3
     assert len(sizes["around"]) >= 10 and min(size for _, size in sizes["around"]) >= 18
     assert sizes["right"] <= 1920
-    card = notebook.cell(1).locator(".widget-html-content > div").first
-    assert card.evaluate("e => getComputedStyle(e).backgroundColor") == "rgb(255, 255, 255)"
+    assert sizes["background"] == "rgb(255, 255, 255)"
     notebook.cell(1).scroll_into_view_if_needed()  # not the picture, which is soon another
     notebook.screenshot(f"live_projector_{theme}")
     button(notebook, "Stop").click()
