@@ -12,10 +12,10 @@ tests/test_against_d2l.py compares the two.
 import os
 
 # OpenMP threads that spin while they wait make two trainings on one machine up to twenty times
-# slower each; threads that soon go to sleep share the cores fairly. A short spin bridges the gap
-# between two layers, a sleep there costs a tenth of the time. Read once, when torch is loaded.
+# slower each; threads that soon go to sleep leave the cores to others. A short spin bridges the gap
+# between two layers, a sleep there costs a fifth of the time. Read once, when torch is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 import ctypes
 import glob
@@ -476,6 +476,50 @@ class SGD:
                 p.add_(p.grad, alpha=-self.param_groups[0]["lr"])
 
 
+class _Threads:
+    """Fewer threads where the cores are wanted by others; inside `with`, on a CPU only.
+
+    In every layer all threads wait for the slowest one, so threads that must share a core slow the
+    others down: two trainings on two cores were faster, both, with one thread each than with two.
+    An epoch begins with all threads. Where they do not get their processor time, as many as it
+    feeds go on alone, unless that proves slower: some networks have no work for all threads.
+    """
+
+    def __init__(self, run):
+        self.run, self.all = run, torch.get_num_threads()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        torch.set_num_threads(self.all)
+
+    def start_epoch(self):
+        torch.set_num_threads(self.all)
+        self.pace_of_all, self.settled = None, self.run.device != "cpu"
+        self._start()
+
+    def _start(self):
+        self.examples, self.seconds = self.run.examples, self.run.seconds
+        self.cpu_seconds = time.process_time()
+
+    def after_batch(self):
+        seconds = self.run.seconds - self.seconds  # grows at the points of the curve
+        if self.settled or seconds < 0.3:  # too short to judge by
+            return
+        pace = (self.run.examples - self.examples) / seconds
+        if self.pace_of_all is None:
+            share = (time.process_time() - self.cpu_seconds) / seconds
+            if share < 0.75 * self.all:
+                torch.set_num_threads(max(1, round(share)))
+                self.pace_of_all = pace
+        else:
+            self.settled = True
+            if pace < 0.9 * self.pace_of_all:
+                torch.set_num_threads(self.all)
+        self._start()
+
+
 class NoCurves:
     """What training asks of a `lenet_live.LiveCurves`; this one draws nothing.
 
@@ -518,10 +562,12 @@ def train_ch6(
     loss = nn.CrossEntropyLoss()
     run = Run(label, num_epochs, lr, str(device), checkpoints=[_weights(net)])
     recorder, curves = _Recorder(run, net, len(train_iter), device), curves or NoCurves()
-    with _interrupt_asks(curves), _shown(curves, run, lr_adjustable=scheduler is None):
+    threads = _Threads(run)
+    with _interrupt_asks(curves), threads, _shown(curves, run, lr_adjustable=scheduler is None):
         for epoch in range(num_epochs):
             net.train()
             recorder.start_epoch(epoch)
+            threads.start_epoch()
             for i, (X, y) in enumerate(train_iter, start=1):
                 check_batch(X, y)
                 X, y = X.to(device), y.to(device)
@@ -534,6 +580,7 @@ def train_ch6(
                 if scheduler:
                     scheduler.step()
                 recorder.add(i, l, y_hat, y)
+                threads.after_batch()
                 recorder.tic += curves.after_batch(recorder.head)
                 if curves.lr not in (None, run.lr_now):
                     _change_lr(optimizer, run, recorder.now, curves.lr)

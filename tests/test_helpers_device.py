@@ -90,4 +90,4 @@ def test_importing_the_module_is_quick_and_first():
         "os.environ['OMP_WAIT_POLICY'], os.environ['GOMP_SPINCOUNT'])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split("\n")[0] == "[] PASSIVE 1000"
+    assert done.stdout.split("\n")[0] == "[] PASSIVE 10000"

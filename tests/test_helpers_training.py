@@ -18,6 +18,15 @@ from test_helpers_accuracy import Probe
 from torch import nn
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Another number of threads adds in another order: the eighth digit of a sum would vary."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def train(net, *args, **kwargs):
     return lenet.train_ch6(net, *args, device="cpu", **kwargs)
 
@@ -348,6 +357,82 @@ def test_trains_outside_the_main_thread(net, train_iter, test_iter):
     thread.start()
     thread.join()
     assert runs[0].examples == 1280
+
+
+# ---------------------------------------------------------------------------- threads
+
+
+class Threads:
+    """The threads of a made-up training; `train` tells what it was like until the next point."""
+
+    def __init__(self, monkeypatch, number, device="cpu"):
+        torch.set_num_threads(number)
+        self.cpu_seconds, self.run = 0.0, lenet.Run("", 10, 0.9, device)
+        monkeypatch.setattr(time, "process_time", lambda: self.cpu_seconds)
+        self.threads = lenet._Threads(self.run)
+
+    def train(self, seconds, cores, examples_per_sec=1000):
+        self.cpu_seconds += cores * seconds
+        self.run.seconds += seconds
+        self.run.examples += round(examples_per_sec * seconds)
+        self.threads.after_batch()
+        return torch.get_num_threads()
+
+
+def test_all_threads_stay_as_long_as_they_get_their_time(monkeypatch):
+    made_up = Threads(monkeypatch, 4)
+    made_up.threads.start_epoch()
+    assert [made_up.train(0.4, cores) for cores in (4, 3.9, 3.1)] == [4, 4, 4]
+
+
+def test_threads_without_a_core_of_their_own_go_for_the_rest_of_the_epoch(monkeypatch):
+    made_up = Threads(monkeypatch, 4)
+    with made_up.threads:
+        made_up.threads.start_epoch()
+        assert made_up.train(0.2, cores=2) == 4  # too short a time
+        assert made_up.train(0.2, cores=2) == 2
+        assert made_up.train(0.4, cores=2) == 2
+        assert made_up.train(0.4, cores=1, examples_per_sec=500) == 2  # it is settled
+        made_up.threads.start_epoch()
+        assert torch.get_num_threads() == 4
+        assert made_up.train(0.4, cores=0.3) == 1
+    assert torch.get_num_threads() == 4
+
+
+def test_threads_come_back_if_fewer_are_slower(monkeypatch):
+    """A network that has not enough work for them leaves cores idle, and needs the threads."""
+    made_up = Threads(monkeypatch, 8)
+    made_up.threads.start_epoch()
+    assert made_up.train(0.4, cores=5) == 5
+    assert made_up.train(0.4, cores=4, examples_per_sec=800) == 8
+    assert made_up.train(0.4, cores=5) == 8  # not tried again in this epoch
+    made_up.threads.start_epoch()
+    assert made_up.train(0.4, cores=5) == 5
+
+
+def test_an_accelerator_leaves_the_threads_alone(monkeypatch):
+    made_up = Threads(monkeypatch, 2, device="cuda")
+    made_up.threads.start_epoch()
+    assert made_up.train(0.4, cores=0.2) == 2
+
+
+def test_training_shares_busy_cores(net, fashion, test_iter):
+    """Beside programs that keep every core busy twice over it goes on with one thread of two."""
+    torch.set_num_threads(2)
+    seen, log = set(), Log()
+    log.after_batch = lambda head: seen.add(torch.get_num_threads()) or 0.0
+    train_iter = lenet.data_iter(fashion[0], batch_size=256, shuffle=True)
+    busy = [
+        subprocess.Popen([sys.executable, "-c", "while True: pass"])
+        for _ in range(2 * os.cpu_count())
+    ]
+    try:
+        train(net, train_iter, test_iter, num_epochs=1, lr=0.1, curves=log)
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+    assert seen == {1, 2} and torch.get_num_threads() == 2
 
 
 # ---------------------------------------------------------------------------- what cannot work
