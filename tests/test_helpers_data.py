@@ -24,6 +24,14 @@ def test_equals_torchvision_s_reading(dataset, train):
     assert torch.equal(X, theirs[7][0]) and y == theirs[7][1]
 
 
+@pytest.mark.parametrize("index", [[5], [4, 0, 4], [-1], [], 3, slice(2, 5), torch.tensor([1, 2])])
+def test_whatever_indexes_a_tensor_indexes_the_images(first_images, index):
+    images = first_images(6)
+    X, y = images[index]
+    assert torch.equal(X, images.images[:, None][index] / 255)
+    assert torch.equal(y, images.labels.long()[index])
+
+
 def test_names_of_the_classes():
     assert d2l.get_fashion_mnist_labels(range(10)) == lenet.FASHION_LABELS
     assert list("0123456789") == lenet.DIGITS
