@@ -383,7 +383,7 @@ class Run:
     train: list = field(default_factory=list)  # (epoch, loss, accuracy), means since the last point
     test: list = field(default_factory=list)  # (epoch, accuracy)
     lr_changes: list = field(default_factory=list)  # (epoch, lr) set by the slider
-    gradients: list = field(default_factory=list)  # (epoch, [norm of each weight's gradient])
+    gradients: list = field(default_factory=list)  # (epoch, [size of each weight's gradient])
     checkpoints: list = field(default_factory=list)  # state dicts at 0, 1, 2, ... and the end
     loss: float = math.nan  # mean over the last epoch, as the lesson prints it
     train_acc: float = math.nan
@@ -502,7 +502,7 @@ class _Threads:
 
     def start_epoch(self):
         torch.set_num_threads(self.all)
-        self.pace_of_all, self.settled = None, self.run.device != "cpu"
+        self.pace_of_all, self.settled = None, torch.device(self.run.device).type != "cpu"
         self._start()
 
     def _start(self):

@@ -152,10 +152,10 @@ class _Curve:
         # moved within a picture that is drawn already.
         inches = axes.figure.dpi_scale_trans
         (self.dot,) = axes.plot(
-            [], [], "o", transform=inches, clip_on=False, ms=2.5 * width, color=color, zorder=4
+            [], [], "o", transform=inches, clip_on=False, ms=2.5 * width, color=color, zorder=3
         )
-        self.label = axes.text(
-            0, 0, name, transform=inches, color=color, fontsize=font_size, va="center", zorder=3,
+        self.label = axes.text(  # above all dots: another line's may lie where it has to stand
+            0, 0, name, transform=inches, color=color, fontsize=font_size, va="center", zorder=4,
             bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
         )  # fmt: skip
 
@@ -220,7 +220,7 @@ class Chart:
             title = f"gradient of {layer}" if i == 0 else layer
             axes = panel(title, left + i * step, 2 * em, step - em, row - 4.2 * em)
             axes.set_yscale("log", nonpositive="mask")
-            axes.yaxis.set_major_formatter("{x:g}")
+            axes.yaxis.set_major_formatter(lambda size, _: _power_of_ten(size))
             axes.yaxis.set_minor_locator(NullLocator())
             axes.tick_params(labelleft=i == 0)
             self.gradients.append(axes)
@@ -357,6 +357,12 @@ def _round_up(value):
     return next(step * unit for step in steps if step * unit >= value)
 
 
+def _power_of_ten(value):
+    """1e-05 as a reader knows it: 10⁻⁵."""
+    exponent = str(round(math.log10(value)))
+    return "10" + exponent.translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
 def _losses(run, head=None):
     return [(epoch, loss) for epoch, loss, _ in (*run.train, *([head] if head else []))]
 
@@ -379,16 +385,17 @@ def _layer_names(run):
 
 def _chart_of_one(run, earlier=(), head=lambda: None, gradients=False, projector=False):
     """The chart of `run`, which may still grow; `head()` is its last point, not yet in the run."""
+    name = run.label if earlier else "train"  # of its loss, beside those of the others
     chart = Chart(
         max(old.num_epochs for old in (run, *earlier)),
-        max(len(name) for name in ("train", *(old.label for old in earlier))),
+        max(len(text) for text in ("train", name, *(old.label for old in earlier))),
         _layer_names(run) if gradients else (),
         projector,
     )
     grey, blue, orange = COLORS["grey"], COLORS["blue"], COLORS["orange"]
     for old in earlier:
         _add_to_compare(chart, old, grey, "-", "--", earlier=True)
-    chart.add(chart.loss, "train", lambda: _losses(run, head()), lambda: run.loss, blue, "-")
+    chart.add(chart.loss, name, lambda: _losses(run, head()), lambda: run.loss, blue, "-")
     chart.add(
         chart.accuracy, "train", lambda: _accuracies(run, head()), lambda: run.train_acc, blue, "-"
     )
@@ -505,19 +512,21 @@ class LiveCurves:
         """Where the training stands, as HTML."""
         run, epoch = self.run, self.head[0]
         passed = time.perf_counter() - self.began - self.waited
-        left = passed * (run.num_epochs / epoch - 1)
+        left = _minutes(passed * (run.num_epochs / epoch - 1))
         numbers = [
             f"epoch {epoch:.1f} of {run.num_epochs}",
             f"loss {run.loss:.3f}",
             f"train acc {run.train_acc:.3f}",
             f"test acc {run.test_acc:.3f}",
             f"{run.examples_per_sec:,.0f} examples/sec",
-            "paused" if self.paused else f"{left // 60:.0f}:{left % 60:02.0f} left",
+            "paused" if self.paused else f"{left} left",
         ]
-        # Columns of one width and digits of one width: the text changes, and nothing moves.
+        # Each column has its share of the width, by the longest text that comes, and digits are of
+        # one width: the text changes, and nothing moves.
         columns = "".join(f"<span>{number.replace('nan', '–')}</span>" for number in numbers)
         return (
-            '<div style="display: grid; grid-template-columns: repeat(6, auto); gap: 1em; '
+            '<div style="display: grid; grid-template-columns: 16fr 10fr 15fr 14fr 19fr 10fr; '
+            "gap: 1em; "
             f"font: {self.controls.font_size}px sans-serif; padding: 0.3em 1em; "
             f'font-variant-numeric: tabular-nums">{columns}</div>'
         )
@@ -533,16 +542,22 @@ class LiveCurves:
 
     def _close(self):
         """Put the picture as PNG in the widget's place: it shows wherever the notebook is read."""
-        run = self.run
+        run, self.head = self.run, None
+        epoch = run.train[-1][0] if run.train else 0.0
         alt = (
-            f"{self.alt}. At epoch {self.head[0]:.1f}: loss {run.loss:.3f}, "
+            f"{self.alt}. At epoch {epoch:.1f}: loss {run.loss:.3f}, "
             f"train acc {run.train_acc:.3f}, test acc {run.test_acc:.3f}."
         )
-        self.head = None
         self.controls.silence()
         data, metadata = picture(self.chart.figure(run.lr_changes), alt)
         self.handle.update({**data, "text/plain": self.alt}, metadata=metadata, raw=True)
         _close(self.panel)
+
+
+def _minutes(seconds):
+    """119.6 seconds are 2:00."""
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes}:{seconds:02}"
 
 
 class _Controls:
@@ -581,7 +596,7 @@ class _Controls:
         self.slider.observe(self._set_lr, "value")
         self.slider.add_class(f"lenet-text-{self.font_size}")  # see refresh
         self.line = widgets.HTML()
-        self.row = widgets.HBox()
+        self.row, self.players = widgets.HBox(), []
         self._add(self.pause, self.stop, self.slider)
         self._add_player()
 
@@ -594,13 +609,15 @@ class _Controls:
         self.row.children = (*self.row.children, *added)
 
     def _add_player(self):
-        self.player = widgets.Play(max=1, layout={"display": "none"})
-        self.player.observe(self._heard, "value")
-        self._add(self.player)
+        player = widgets.Play(max=1, layout={"display": "none"})
+        player.observe(self._heard, "value")
+        self.players.append(player)
+        self._add(player)
 
     def silence(self):
         """No counting from here on: in a browser, a closed player that counts is an error."""
-        self.player.playing = False
+        for player in self.players:
+            player.playing = False
 
     def _pause(self, _):
         self.curves.paused = not self.curves.paused
@@ -619,7 +636,7 @@ class _Controls:
         curves = self.curves
         if not self.heard:
             # Again and again: the browser hears of it only when the player is on the screen.
-            self.player.playing = not self.player.playing
+            self.players[-1].playing = not self.players[-1].playing
             # Where no click ever gets through, eleven players are enough to know it.
             if curves.pictures % 10 == 9 and curves.pictures < 100:
                 self._add_player()

@@ -194,6 +194,7 @@ def test_earlier_runs_are_grey_and_named(run, first_images, test_iter):
     chart = lenet_live._chart_of_one(run, [old])
     assert texts(parse(chart.svg("x"))).count("ReLU") == 2
     assert chart.loss.get_xlim() == (0, 5)
+    assert texts(parse(chart.svg("x"))).count(run.label) == 1  # its loss beside the other's
     greys = [curve for curve in chart.curves if curve.name == "ReLU"]
     assert all(curve.line.get_color() == COLORS["grey"] for curve in greys)
     assert len(paths(parse(chart.svg("x")))[0]) == 5
@@ -208,6 +209,12 @@ def test_labels_never_lie_on_each_other(run):
         assert len(boxes) >= 5
         for i, box in enumerate(boxes):
             assert not any(box.overlaps(other) for other in boxes[:i])
+
+
+def test_labels_stand_above_lines_and_dots(run):
+    chart = lenet_live._chart_of_one(run, [run])
+    below = [part.zorder for curve in chart.curves for part in (curve.line, curve.dot)]
+    assert min(curve.label.zorder for curve in chart.curves) > max(below)
 
 
 @pytest.mark.parametrize("projector", [False, True])
@@ -231,6 +238,17 @@ def test_gradients_of_every_layer_have_a_panel(run):
     low, high = chart.gradients[0].get_ylim()
     sizes = np.array([sizes for _, sizes in run.gradients])
     assert low <= sizes.min() and sizes.max() <= high
+    assert "10⁻²" in texts(parse(chart.svg("x")))
+
+
+@pytest.mark.parametrize("value, text", [(1, "10⁰"), (0.001, "10⁻³"), (1e12, "10¹²")])
+def test_power_of_ten(value, text):
+    assert lenet_live._power_of_ten(value) == text
+
+
+@pytest.mark.parametrize("seconds, text", [(0, "0:00"), (59.6, "1:00"), (119.4, "1:59")])
+def test_minutes(seconds, text):
+    assert lenet_live._minutes(seconds) == text
 
 
 def test_text_and_lines_are_large_on_a_projector():
@@ -392,7 +410,7 @@ def test_live_curves_leave_a_picture_and_nothing_else(kernel):
     # What nbval compares: the first display with the last one stored.
     assert first["data"]["text/plain"] == last["data"]["text/plain"]
     assert re.search(
-        r"At epoch \d\.\d: loss \d\.\d{3}, train acc 0\.\d{3}, test acc 0\.\d{3}\.$",
+        r"At epoch 2\.0: loss \d\.\d{3}, train acc 0\.\d{3}, test acc 0\.\d{3}\.$",
         last["metadata"]["image/png"]["alt"],
     )
     assert kernel.printed("print(len(ipywidgets.widgets.widget._instances))") == before

@@ -218,10 +218,10 @@ class Notebook:
     def unrolled(self):
         """Inside, the window is as high as the notebook: every cell is drawn."""
         size = self.page.viewport_size
-        height = self.page.evaluate(
-            "document.querySelector('.jp-Notebook .jp-WindowedPanel-outer').scrollHeight"
-        )
+        cells = self.page.locator(".jp-Notebook .jp-WindowedPanel-outer")
+        height = cells.evaluate("cells => cells.scrollHeight")
         self.page.set_viewport_size({"width": size["width"], "height": min(height + 150, 16_000)})
+        cells.evaluate("cells => cells.scrollTo(0, 0)")  # it can be scrolled past its end
         self.page.wait_for_timeout(1000)
         yield
         self.page.set_viewport_size(size)

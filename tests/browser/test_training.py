@@ -78,7 +78,9 @@ WATCH = """() => {
     window.pictures = [];
     window.watcher = new MutationObserver(() => {
         const svg = place.querySelector('svg'), box = svg && svg.getBoundingClientRect();
-        window.pictures.push([performance.now(), box && box.width, box && box.height]);
+        const columns = [...place.querySelectorAll('span')].map(e => e.getBoundingClientRect().x);
+        window.pictures.push(
+            [performance.now(), box && box.width, box && box.height, columns.join()]);
     });
     window.watcher.observe(place, {childList: true});
 }"""
@@ -92,8 +94,9 @@ def test_picture_moves_four_times_a_second_without_flicker(start):
         notebook.page.wait_for_timeout(6000)
         pictures = notebook.page.evaluate("(window.watcher.disconnect(), window.pictures)")
         assert len(pictures) > 2
-        # At every moment there is a chart, and always of the same size.
-        assert {(width, height) for _, width, height in pictures} == {(900, 360)}
+        # At every moment there is a chart, always of the same size, and each number in its place.
+        assert {(width, height) for _, width, height, _ in pictures} == {(900, 360)}
+        assert len({columns for *_, columns in pictures}) == 1
         rates.append((len(pictures) - 1) / (pictures[-1][0] - pictures[0][0]) * 1000)
         if rates[-1] >= 4:
             break
