@@ -8,8 +8,8 @@ on the CPU, several rounds:
     bare     forward, backward and step alone, on batches that are ready in memory
 
 The table gives medians over the rounds. Peak memory is taken in runs of its own: to look at it
-takes time. Then two kernels with the course train at once. About a quarter of an hour on a quiet
-machine with two cores; `--quick` takes two, with two epochs and one round.
+takes time. Then two kernels with the course train at once. About twenty minutes on a quiet machine
+with two cores; `--quick` takes two, with two epochs and one round.
 """
 
 import argparse
@@ -102,11 +102,13 @@ WAYS = {
     "lesson": (LESSON, TRAIN_LESSON),
     "course": (COURSE, TRAIN_COURSE),
     "bare": (BARE, TRAIN_BARE),
+    "torch": ("import torch", ""),  # not trained: the memory that all of them begin with
 }
+TIMED = ("lesson", "course", "bare")
 
 
 class Kernel:
-    """A fresh Jupyter kernel in the notebooks' folder, ready to train in one of the three ways."""
+    """A fresh Jupyter kernel in the notebooks' folder, ready to train in one of the WAYS."""
 
     def __init__(self, way):
         prepare, self.train_code = WAYS[way]
@@ -143,20 +145,25 @@ class Kernel:
         losses = [line for line in printed.splitlines() if line.startswith("loss ")]
         return found | ({"printed": losses[-1]} if losses else {})
 
-    def memory(self):
-        """MB of the kernel and its worker processes, pages that they share counted once."""
+    def processes(self):
         kernel = psutil.Process(self.manager.provisioner.process.pid)
-        total = 0
-        for process in [kernel, *kernel.children(recursive=True)]:
-            try:
-                total += process.memory_full_info().pss
-            except psutil.NoSuchProcess:
-                continue
-        return total / 1e6
+        return [kernel, *kernel.children(recursive=True)]
+
+    def memory(self):
+        """MB of the kernel and its worker processes, pages that they share counted once.
+
+        0 if a worker came or went meanwhile: then what it shares would have been counted twice.
+        """
+        processes = self.processes()
+        try:
+            total = sum(process.memory_full_info().pss for process in processes)
+        except psutil.NoSuchProcess:
+            return 0.0
+        return total / 1e6 if self.processes() == processes else 0.0
 
 
 def peak_memory(way, epochs, pause=0.2):
-    """MB at most, while a kernel trains."""
+    """MB at most, while a new kernel trains."""
     with Kernel(way) as kernel:
         peak, done = 0.0, threading.Event()
 
@@ -196,13 +203,17 @@ def train_two_at_once(epochs):
 
 
 def measure(epochs, rounds):
-    found = {way: [] for way in WAYS}
+    found, peaks = {way: [] for way in TIMED}, {"lesson": [], "course": []}
     for number in range(rounds):
-        for way in WAYS:
+        for way in TIMED:
             found[way].append(train_alone(way, epochs))
             say(f"round {number + 1} of {rounds}, {way}: {found[way][-1]['seconds']:.1f} s")
-    memory = {way: peak_memory(way, epochs) for way in ("lesson", "course")}
-    say("memory: " + ", ".join(f"{way} {mb:.0f} MB" for way, mb in memory.items()))
+        for way in peaks:
+            peaks[way].append(peak_memory(way, epochs))
+            say(f"round {number + 1} of {rounds}, {way}: {peaks[way][-1]:.0f} MB")
+    with Kernel("torch") as kernel:
+        torch_memory = kernel.memory()
+    memory = {way: statistics.median(peaks[way]) for way in peaks}
     at_once = train_two_at_once(epochs)
     say("two at once: " + ", ".join(f"{seconds:.1f} s" for seconds in at_once))
 
@@ -222,11 +233,13 @@ def measure(epochs, rounds):
         "pictures_per_second": round(median("course", "pictures_per_second"), 2),
         "lesson_megabytes": round(memory["lesson"]),
         "course_megabytes": round(memory["course"]),
+        "torch_megabytes": round(torch_memory),
         "memory_ratio": round(memory["course"] / memory["lesson"], 3),
         "two_at_once_ratio": round(statistics.median(at_once) / median("course"), 2),
         "lesson_result": found["lesson"][0]["printed"],
         "course_result": found["course"][0]["printed"],
-        "all_seconds": {way: [round(r["seconds"], 1) for r in found[way]] for way in WAYS},
+        "all_seconds": {way: [round(r["seconds"], 1) for r in found[way]] for way in TIMED},
+        "all_megabytes": {way: [round(peak) for peak in peaks[way]] for way in peaks},
     }
 
 
@@ -238,6 +251,7 @@ TABLE = """
   course / lesson                           {course_to_lesson:7.2f}     at most 0.33
   course / bare                             {course_to_bare:7.2f}     at most 1.20
   memory, course / lesson                   {memory_ratio:7.2f}     at most 0.60
+  of it, Jupyter with PyTorch loaded        {torch_megabytes:7} MB
   two at once / one alone                   {two_at_once_ratio:7.2f}     about 2
   share of the live curves                  {chart_share:7.1%}     at most 3 %
   pictures a second                         {pictures_per_second:7.1f}     at least 4

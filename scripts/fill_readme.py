@@ -32,13 +32,17 @@ def bench():
     def seconds(way):
         return f"{found[f'{way}_seconds']:.0f} s"
 
+    def megabytes(way):
+        return f"{found[f'{way}_megabytes']} MB"
+
     head = [f"{found['epochs']} epochs on {found['cores']} cores", "the lesson", "the course"]
     return table(
         head,
         [
             ["time, with curves and test accuracy", seconds("lesson"), seconds("course")],
             ["the bare computation in it", "", seconds("bare")],
-            ["peak memory", f"{found['lesson_megabytes']} MB", f"{found['course_megabytes']} MB"],
+            ["peak memory", megabytes("lesson"), megabytes("course")],
+            ["of it, Jupyter with PyTorch loaded", megabytes("torch"), megabytes("torch")],
             ["pictures of the curves a second", "", f"{found['pictures_per_second']:.1f}"],
             ["the time that they take", "", f"{found['chart_share']:.1%}"],
             ["two trainings at once, each", "", f"{found['two_at_once_ratio']:.1f} × as long"],
