@@ -68,8 +68,8 @@ def some_images(train, count):
 def iterators(images=2048, batch_size=256):
     """`train_iter, test_iter` of a few real images: an epoch takes a fraction of a second."""
     return (
-        lenet.data_iter(some_images(True, images), batch_size, shuffle=True),
-        lenet.data_iter(some_images(False, 512), 256, shuffle=False),
+        lenet.DataIter(some_images(True, images), batch_size, shuffle=True),
+        lenet.DataIter(some_images(False, 512), 256, shuffle=False),
     )
 
 
@@ -184,7 +184,7 @@ def settings_and_data_that_cannot_work(count):
     train_iter, test_iter = iterators(512)
     batches, tests = list(train_iter), list(test_iter)
     (X, y), net = batches[0], lenet.make_lenet()
-    images, none = some_images(False, 20), lenet.data_iter(some_images(True, 0), 256, False)
+    images, none = some_images(False, 20), lenet.DataIter(some_images(True, 0), 256, False)
     labels = lenet.FASHION_LABELS
     twelve = lenet.make_lenet()
     twelve[-1] = nn.Linear(84, 12)
@@ -208,7 +208,7 @@ def settings_and_data_that_cannot_work(count):
     for size in (0, -1, 2.5, "256"):
         add(
             f"batch_size={size!r}", "batch_size",
-            partial(lenet.data_iter, images, size, shuffle=True),
+            partial(lenet.DataIter, images, size, shuffle=True),
         )  # fmt: skip
     for name in ("train_iter", "test_iter"):
         add(f"empty {name}", f"{name} is empty", partial(train, **{name: none}))
@@ -510,8 +510,8 @@ def kernel_interrupted(moments):
             "from lenet_live import LiveCurves\n"
             "part = lambda train, n: (lambda d: lenet.ImageTensors(d.images[:n], d.labels[:n]))("
             "lenet.load_images('FashionMNIST', train))\n"
-            "train_iter = lenet.data_iter(part(True, 2048), 256, shuffle=True)\n"
-            "test_iter = lenet.data_iter(part(False, 512), 256, shuffle=False)\n"
+            "train_iter = lenet.DataIter(part(True, 2048), 256, shuffle=True)\n"
+            "test_iter = lenet.DataIter(part(False, 512), 256, shuffle=False)\n"
             "net = lenet.make_lenet()\n"
             # The first training of a kernel imports what it needs; an interrupt there ends it.
             "lenet.train_ch6(net, train_iter, test_iter, 1, 0.5)"

@@ -22,14 +22,14 @@ def first_images(fashion):
 @pytest.fixture
 def train_iter(first_images):
     """1280 training images in five batches of 256."""
-    return lenet.data_iter(first_images(1280), batch_size=256, shuffle=True)
+    return lenet.DataIter(first_images(1280), batch_size=256, shuffle=True)
 
 
 @pytest.fixture
 def test_iter(fashion):
     """1000 test images in two batches."""
     images = lenet.ImageTensors(fashion[1].images[:1000], fashion[1].labels[:1000])
-    return lenet.data_iter(images, batch_size=500, shuffle=False)
+    return lenet.DataIter(images, batch_size=500, shuffle=False)
 
 
 @pytest.fixture

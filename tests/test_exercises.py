@@ -174,8 +174,8 @@ def test_the_goals_in_the_text_are_those_of_the_checks():
 @pytest.fixture
 def few_images(monkeypatch, first_images):
     """The iterators that the solutions ask for, of few images: two batches and one."""
-    train_iter = lenet.data_iter(first_images(512), batch_size=256, shuffle=True)
-    test_iter = lenet.data_iter(first_images(256), batch_size=256, shuffle=False)
+    train_iter = lenet.DataIter(first_images(512), batch_size=256, shuffle=True)
+    test_iter = lenet.DataIter(first_images(256), batch_size=256, shuffle=False)
     for name in ("load_data_fashion_mnist", "load_data_mnist"):
         monkeypatch.setattr(lenet, name, lambda batch_size: (train_iter, test_iter))
 
@@ -256,7 +256,7 @@ def test_the_goal_is_reached_with_the_accuracy_on_all_test_images(trained, fashi
     lenet.load_weights(net, lenet.find_weights("fashion_mnist.pt"))
     run.checkpoints[-1] = net.state_dict()
     feedback = exercises.check_4_5(net.train(), run)
-    accuracy = lenet.evaluate_accuracy_gpu(net, lenet.data_iter(fashion[1], 1000, shuffle=False))
+    accuracy = lenet.evaluate_accuracy_gpu(net, lenet.DataIter(fashion[1], 1000, shuffle=False))
     assert feedback.text.startswith(f"{accuracy:.4f} on the test images with 61706 parameters")
 
 

@@ -281,7 +281,7 @@ def test_the_matrix_counts_every_image_once_and_where_it_belongs(trained, some):
             certain = answers.certainty[numbers].tolist()
             assert certain == sorted(certain, reverse=True)
     accuracy = answers.matrix.diagonal().sum().item() / 600
-    iterator = lenet.data_iter(some, 256, shuffle=False)
+    iterator = lenet.DataIter(some, 256, shuffle=False)
     assert accuracy == lenet.evaluate_accuracy_gpu(trained, iterator)
 
 

@@ -67,7 +67,7 @@ def test_training_data_are_shuffled_anew_every_epoch(fashion):
 
 def test_every_image_comes_once_an_epoch_with_its_own_label(first_images):
     images = first_images(1000)
-    batches = list(lenet.data_iter(images, batch_size=300, shuffle=True))
+    batches = list(lenet.DataIter(images, batch_size=300, shuffle=True))
     assert [len(y) for _, y in batches] == [300, 300, 300, 100]
     found = torch.cat([X for X, _ in batches]).flatten(1), torch.cat([y for _, y in batches])
     pairs = {(image.numpy().tobytes(), int(y)) for image, y in zip(*found, strict=True)}
@@ -79,7 +79,7 @@ def test_every_image_comes_once_an_epoch_with_its_own_label(first_images):
 
 
 def test_a_seed_repeats_the_order(first_images):
-    train_iter = lenet.data_iter(first_images(1000), batch_size=100, shuffle=True)
+    train_iter = lenet.DataIter(first_images(1000), batch_size=100, shuffle=True)
     orders = []
     for seed in (0, 0, 1):
         torch.manual_seed(seed)

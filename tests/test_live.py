@@ -189,7 +189,7 @@ def test_learning_rates_are_marked_and_do_not_hide_each_other(run):
 
 
 def test_earlier_runs_are_grey_and_named(run, first_images, test_iter):
-    one_batch = lenet.data_iter(first_images(100), batch_size=100, shuffle=False)
+    one_batch = lenet.DataIter(first_images(100), batch_size=100, shuffle=False)
     old = train(lenet.make_lenet(), one_batch, test_iter, num_epochs=5, label="ReLU")
     chart = lenet_live._chart_of_one(run, [old])
     assert texts(parse(chart.svg("x"))).count("ReLU") == 2
@@ -321,8 +321,8 @@ def images(train, count):
     all_images = lenet.load_images("FashionMNIST", train)
     return lenet.ImageTensors(all_images.images[:count], all_images.labels[:count])
 
-train_iter = lenet.data_iter(images(True, 2560), 256, shuffle=True)
-test_iter = lenet.data_iter(images(False, 500), 500, shuffle=False)
+train_iter = lenet.DataIter(images(True, 2560), 256, shuffle=True)
+test_iter = lenet.DataIter(images(False, 500), 500, shuffle=False)
 torch.set_num_threads(1)
 
 def train(curves, num_epochs=2, **settings):

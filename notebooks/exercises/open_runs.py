@@ -91,7 +91,7 @@ def _accuracy(net, images, count=None):
         else lenet.ImageTensors(images.images[:count], images.labels[:count])
     )
     try:
-        return lenet.evaluate_accuracy_gpu(net, lenet.data_iter(chosen, 1000, shuffle=False))
+        return lenet.evaluate_accuracy_gpu(net, lenet.DataIter(chosen, 1000, shuffle=False))
     except (ValueError, RuntimeError) as error:
         raise NotYet(f"Your network cannot be evaluated: {brief(error)}.") from None
     finally:

@@ -44,7 +44,7 @@ class Answers(NamedTuple):
 def answer_all(net, images):
     """The Answers of `net` to all of `images`, a lenet.ImageTensors."""
     check_images(images)
-    iterator = lenet.data_iter(images, 1000, shuffle=False)
+    iterator = lenet.DataIter(images, 1000, shuffle=False)
     batches = [(y, *lenet.predict(net, X).max(dim=1)) for X, y in iterator]
     truth, certainty, answer = (torch.cat(part) for part in zip(*batches, strict=True))
     matrix = torch.bincount(10 * truth + answer, minlength=100).view(10, 10)

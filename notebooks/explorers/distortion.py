@@ -108,7 +108,7 @@ def first_right(net, images):
 
 def accuracy_at(net, images, **amounts):
     """Share of `images` that `net` classifies correctly when all of them are distorted."""
-    batches = lenet.data_iter(images, 1000, shuffle=False)
+    batches = lenet.DataIter(images, 1000, shuffle=False)
     return lenet.evaluate_accuracy_gpu(net, ((distort(X, **amounts), y) for X, y in batches))
 
 

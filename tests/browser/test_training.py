@@ -264,7 +264,7 @@ def contrast_with_white(rgb):
 def test_projector(start, theme):
     one_epoch = """
 small = lenet.ImageTensors(train_iter.dataset.images[:2560], train_iter.dataset.labels[:2560])
-old = lenet.train_ch6(lenet.make_lenet(), lenet.data_iter(small, 256, True), test_iter, 3, 0.1,
+old = lenet.train_ch6(lenet.make_lenet(), lenet.DataIter(small, 256, True), test_iter, 3, 0.1,
                       label="lr 0.1")
 """
 
