@@ -147,6 +147,7 @@ class Notebook:
             f"window.jupyterapp.commands.execute('apputils:change-theme', {{theme: '{name}'}})"
         )
         self.page.wait_for_selector(f"body[data-jp-theme-name='{name}']", state="attached")
+        self.page.wait_for_selector("#jupyterlab-splash", state="detached")  # it dims the page
 
     def cell(self, number):
         """Playwright's locator of a cell; 0 is the first, Markdown cells count."""
