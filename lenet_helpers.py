@@ -282,8 +282,7 @@ class DataIter:
     """
 
     def __init__(self, dataset, batch_size, shuffle):
-        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-            raise ValueError(f"batch_size must be a whole number from 1 on, not {batch_size!r}")
+        _check_count("batch_size", batch_size)
         self.dataset, self.batch_size = dataset, batch_size
         self.sampler = RandomSampler(dataset) if shuffle else SequentialSampler(dataset)
 
@@ -334,6 +333,11 @@ def check_batch(X, y=None):
     low, high = y.aminmax()
     if not 0 <= low <= high <= 9:
         raise ValueError(f"labels must be 0 to 9, these go from {low} to {high}")
+
+
+def _check_count(name, value):
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{name} must be a whole number from 1 on, not {value!r}")
 
 
 def check_outputs(y_hat, X):
@@ -626,8 +630,7 @@ def train_ch6(
 
 
 def _check_settings(train_iter, test_iter, num_epochs, lr):
-    if isinstance(num_epochs, bool) or not isinstance(num_epochs, int) or num_epochs < 1:
-        raise ValueError(f"num_epochs must be a whole number from 1 on, not {num_epochs!r}")
+    _check_count("num_epochs", num_epochs)
     if isinstance(lr, bool) or not isinstance(lr, int | float) or not 0 < lr < 3.4e38:
         raise ValueError(f"lr, the learning rate, must be a number above 0, not {lr!r}")
     for name, data_iter in [("train_iter", train_iter), ("test_iter", test_iter)]:
