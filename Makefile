@@ -62,7 +62,7 @@ notebooks: env data ## Run the notebooks and save them with their outputs
 	@$(python) scripts/save_notebooks.py $(ARGS)
 
 .PHONY: studies
-studies: env data ## Measure what chapters 3 and 4 compare: build/seeds, variants, distortion.json
+studies: env data ## Measure what chapters 3 and 4 compare: results/seeds, variants, distortion.json
 	@$(python) scripts/seeds.py
 	@$(python) scripts/variants.py
 	@$(python) scripts/measure_distortion.py
@@ -72,7 +72,7 @@ images: env data ## Draw the pictures in Images/ again
 	@$(python) scripts/draw_images.py $(ARGS)
 
 .PHONY: bench
-bench: env data ## Measure the course against the lesson's own code: build/bench.json
+bench: env data ## Measure the course against the lesson's own code: results/bench.json
 	@$(python) scripts/bench.py $(ARGS)
 
 .PHONY: readme
@@ -80,7 +80,7 @@ readme: env ## Write the measured tables into README.md
 	@$(python) scripts/fill_readme.py
 
 .PHONY: faults
-faults: env data ## Try what can go wrong, many times over: build/faults.json
+faults: env data ## Try what can go wrong, many times over: results/faults.json
 	@$(python) scripts/faults.py $(ARGS)
 
 .PHONY: mutants
@@ -100,5 +100,5 @@ lint: env ## Look for mistakes of style, and let nothing pass
 .PHONY: clean
 clean: ## Remove what these commands have made, but the data and your own runs
 	@rm -rf .venv .pytest_cache .ruff_cache .hypothesis lenet_course.egg-info
-	@find build -mindepth 1 ! -name '*.json' -delete 2>/dev/null || true
+	@rm -rf build
 	@find . -name __pycache__ -not -path './data/*' -prune -exec rm -rf {} +

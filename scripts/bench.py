@@ -1,4 +1,4 @@
-"""Measure the course against the lesson's own code: `make bench` writes build/bench.json.
+"""Measure the course against the lesson's own code: `make bench` writes results/bench.json.
 
 Three ways to train LeNet on Fashion-MNIST for ten epochs take turns, each in a fresh Jupyter kernel
 on the CPU, several rounds:
@@ -25,7 +25,7 @@ import psutil
 from jupyter_client.manager import start_new_kernel
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULT = ROOT / "build" / "bench.json"
+RESULT = ROOT / "results" / "bench.json"
 
 LESSON = """
 import time

@@ -15,11 +15,10 @@ from pathlib import Path
 
 import draw_animation
 import draw_architecture
+import lenet_live
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-
-import lenet_live
 
 IMAGES = lenet.COURSE / "Images"
 WEIGHTS = lenet.COURSE / "notebooks" / "weights"

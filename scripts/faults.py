@@ -1,4 +1,4 @@
-"""Try what can go wrong, many times over: `make faults` writes build/faults.json.
+"""Try what can go wrong, many times over: `make faults` writes results/faults.json.
 
 Each family below makes its faults for real (kills, signals, damaged files, kernels) and says of
 each whether it was survived: an empty string, or in words what went wrong. `make faults
@@ -35,13 +35,12 @@ sys.path.append(str(Path(__file__).parents[1] / "tests"))
 sys.path.append(str(Path(__file__).parents[1] / "notebooks"))
 
 import test_data_fetch  # kills fetches, and has the web server for it
-from mutants import copy_course
-
 from explorers import confusion, convolution, distortion, drawing, epochs, pieces
+from mutants import copy_course
 
 COURSE = Path(lenet.__file__).resolve().parent
 NOTEBOOKS = COURSE / "notebooks"
-REPORT = COURSE / "build" / "faults.json"
+REPORT = COURSE / "results" / "faults.json"
 figures = {}  # what a family measured on the way; goes into the report
 
 
@@ -687,7 +686,7 @@ FAMILIES = [  # with how many are tried, and how many with --quick (0: it takes 
 
 
 def write(report):
-    """Put what was found in build/faults.json; families that were not tried keep their line."""
+    """Put what was found in results/faults.json; families that were not tried keep their line."""
     old = json.loads(REPORT.read_text()) if REPORT.exists() else {"families": {}, "figures": {}}
     known = old["families"] | report
     families = {f.__doc__: known[f.__doc__] for f, *_ in FAMILIES if f.__doc__ in known}

@@ -1,7 +1,7 @@
 """Write the measured tables into README.md: `make readme`.
 
 A table stands between two markers, `<!-- bench -->` and `<!-- end -->`; the function of its name
-makes it from the JSON files that other commands write to build/. Nobody types a figure:
+makes it from the JSON files that other commands write to results/. Nobody types a figure:
 tests/test_readme.py fills the README again and compares.
 """
 
@@ -15,8 +15,8 @@ BLOCK = re.compile(r"(<!-- (?P<name>\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def read(name):
-    """What a command wrote to build/`name`.json."""
-    return json.loads((COURSE / "build" / f"{name}.json").read_text(encoding="utf-8"))
+    """What a command wrote to results/`name`.json."""
+    return json.loads((COURSE / "results" / f"{name}.json").read_text(encoding="utf-8"))
 
 
 def table(head, rows):

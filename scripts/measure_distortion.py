@@ -1,4 +1,4 @@
-"""Measure the curves that chapter 4's distortion explorer shows: build/distortion.json.
+"""Measure the curves that chapter 4's distortion explorer shows: results/distortion.json.
 
 For the weights that come with the course, on all 10000 test images of both data sets. A reader who
 has trained the network anew measures again, by the explorer's button.
@@ -14,7 +14,7 @@ from explorers import distortion
 
 
 def main():
-    path = lenet.COURSE / "build" / distortion.FILE
+    path = lenet.COURSE / "results" / distortion.FILE
     path.unlink(missing_ok=True)  # what was measured for older weights
     for dataset, weights in (("FashionMNIST", "fashion_mnist.pt"), ("MNIST", "mnist.pt")):
         net = lenet.load_weights(

@@ -10,7 +10,7 @@ Whatever is run, the unchanged course has to pass it first.
     make mutants ARGS="zero_grad pooling"     those whose file, name or reason has one of the words
     make mutants ARGS="--list"                no tests, only the list
 
-Ends with the line `mutants: N of M caught`. What was found goes to build/mutants.json; a run of
+Ends with the line `mutants: N of M caught`. What was found goes to results/mutants.json; a run of
 some of them changes only theirs.
 """
 
@@ -33,7 +33,7 @@ from pathlib import Path
 COURSE = Path(__file__).resolve().parent.parent
 TABLE = COURSE / "scripts" / "mutants.toml"
 MUTANTS = tomllib.loads(TABLE.read_text(encoding="utf-8"))["mutant"]
-REPORT = COURSE / "build" / "mutants.json"
+REPORT = COURSE / "results" / "mutants.json"
 TOO_LONG = 1800  # seconds; a mutant that never ends is found, too
 
 HELPERS = [
@@ -64,7 +64,7 @@ def copy_course(folder):
     left_out = shutil.ignore_patterns(".*", "data", "build", "runs", "*.egg-info", "__pycache__")
     shutil.copytree(COURSE, folder, ignore=left_out)
     (folder / "build").mkdir()
-    for results in COURSE.glob("build/*.json"):  # which chapters show
+    for results in COURSE.glob("results/*.json"):  # which chapters show
         shutil.copy(results, folder / "build")
     (folder / "data").symlink_to(Path(os.environ.get("LENET_DATA") or COURSE / "data").resolve())
     return folder
@@ -224,7 +224,7 @@ def main():
 
 
 def write_report(results):
-    """Put `results` into build/mutants.json, and keep those of other mutants that still exist."""
+    """Put `results` into results/mutants.json, and keep those of other mutants that still exist."""
 
     def key(mutant):
         return tuple(mutant[field] for field in ("file", "name", "old", "new"))

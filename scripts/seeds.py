@@ -1,4 +1,4 @@
-"""Train chapter 3's network with five seeds and write build/seeds.json, which the chapter plots.
+"""Train chapter 3's network with five seeds and write results/seeds.json, which the chapter plots.
 
 Each seed draws other first weights and another order of the images. All else is the lesson's:
 Fashion-MNIST, batches of 256, learning rate 0.9, ten epochs. Takes about three minutes.
@@ -11,7 +11,7 @@ import json
 import torch
 
 SEEDS = range(5)
-OUTPUT = lenet.COURSE / "build" / "seeds.json"
+OUTPUT = lenet.COURSE / "results" / "seeds.json"
 
 
 def train_once(seed):

@@ -1,4 +1,4 @@
-"""Train LeNet with one change more at a time and write build/variants.json for chapter 4's chart.
+"""Train LeNet with one change more at a time and write results/variants.json for chapter 4's chart.
 
 Every step keeps the changes before it; ten epochs each, two seeds. The chart's first row, the
 lesson's own network, comes from scripts/seeds.py; its last, batch normalisation, is trained in the
@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 NUM_EPOCHS, SEEDS = 10, range(2)
-OUTPUT = lenet.COURSE / "build" / "variants.json"
+OUTPUT = lenet.COURSE / "results" / "variants.json"
 
 
 def plain_sgd(lr):

@@ -16,20 +16,20 @@ def fashion():
 def first_images(fashion):
     """A function: the first `count` training images."""
     train, _ = fashion
-    return lambda count: lenet.ImageTensors(train.images[:count], train.labels[:count])
+    return lambda count: lenet.ImageDataset(train.images[:count], train.labels[:count])
 
 
 @pytest.fixture
 def train_iter(first_images):
     """1280 training images in five batches of 256."""
-    return lenet.DataIter(first_images(1280), batch_size=256, shuffle=True)
+    return lenet.batches(first_images(1280), batch_size=256, shuffle=True)
 
 
 @pytest.fixture
 def test_iter(fashion):
     """1000 test images in two batches."""
-    images = lenet.ImageTensors(fashion[1].images[:1000], fashion[1].labels[:1000])
-    return lenet.DataIter(images, batch_size=500, shuffle=False)
+    images = lenet.ImageDataset(fashion[1].images[:1000], fashion[1].labels[:1000])
+    return lenet.batches(images, batch_size=500, shuffle=False)
 
 
 @pytest.fixture

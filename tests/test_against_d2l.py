@@ -1,6 +1,7 @@
 """The helper module against the book's own library: same batches, same losses, same answers."""
 
 import lenet_helpers as lenet
+from lenet_course import data_files
 
 import copy
 import itertools
@@ -13,7 +14,7 @@ from d2l import torch as d2l
 @pytest.fixture
 def d2l_data(tmp_path, monkeypatch):
     """A folder from which d2l, which reads ../data, finds the course's data."""
-    (tmp_path / "data").symlink_to(lenet.data_folder())
+    (tmp_path / "data").symlink_to(data_files.data_folder())
     (tmp_path / "notebooks").mkdir()
     monkeypatch.chdir(tmp_path / "notebooks")
 

@@ -5,6 +5,11 @@ run is the notebooks' own: their first code cell, the answer, the cell that chec
 """
 
 import lenet_helpers as lenet  # before torch
+from lenet_course import exercises, saved
+from lenet_course.exercises import checking as core
+from lenet_course.exercises import leaderboard as board
+from lenet_course.exercises.chapter3 import GOAL_3_5, MOST_EPOCHS_3_5
+from lenet_course.exercises.chapter4 import GOALS_4_5, MOST_EPOCHS_4_5, MOST_PARAMETERS_4_5
 
 import functools
 import json
@@ -22,11 +27,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
 from wrong_answers import WRONG
-
-import exercises
-from exercises import board, core
-from exercises.chapter3 import GOAL_3_5, MOST_EPOCHS_3_5
-from exercises.chapter4 import GOALS_4_5, MOST_EPOCHS_4_5, MOST_PARAMETERS_4_5
 
 NOTEBOOKS = lenet.COURSE / "notebooks"
 
@@ -67,7 +67,7 @@ def the_exercises():
 def answer(number, code):
     """What the check of an exercise says when `code` stands in the place of its stub."""
     exercise, names = the_exercises()[number], {}
-    exec(f"{exercise.imports}\nimport exercises", names)
+    exec(f"{exercise.imports}\nfrom lenet_course import exercises", names)
     exec(compile(code, "<ipython-input-1>", "exec"), names)
     return eval(exercise.check, names)
 
@@ -174,8 +174,8 @@ def test_the_goals_in_the_text_are_those_of_the_checks():
 @pytest.fixture
 def few_images(monkeypatch, first_images):
     """The iterators that the solutions ask for, of few images: two batches and one."""
-    train_iter = lenet.DataIter(first_images(512), batch_size=256, shuffle=True)
-    test_iter = lenet.DataIter(first_images(256), batch_size=256, shuffle=False)
+    train_iter = lenet.batches(first_images(512), batch_size=256, shuffle=True)
+    test_iter = lenet.batches(first_images(256), batch_size=256, shuffle=False)
     for name in ("load_data_fashion_mnist", "load_data_mnist"):
         monkeypatch.setattr(lenet, name, lambda batch_size: (train_iter, test_iter))
 
@@ -234,7 +234,7 @@ def test_rules_of_the_open_exercises(trained, train_iter, test_iter):
 
 def test_a_run_that_went_on_from_a_trained_network_does_not_count(trained):
     net, run = trained
-    shipped = lenet.load_weights(lenet.make_lenet(), lenet.find_weights("fashion_mnist.pt"))
+    shipped = saved.load_weights(lenet.make_lenet(), saved.find_weights("fashion_mnist.pt"))
     run.checkpoints[0] = shipped.state_dict()
     assert "went on from an earlier one" in exercises.check_3_5(net, run).text
 
@@ -253,10 +253,10 @@ def test_what_is_missing_to_the_goal_is_told_with_its_likely_reason(trained):
 def test_the_goal_is_reached_with_the_accuracy_on_all_test_images(trained, fashion):
     """The shipped network stands in for a run of ten epochs that ended with its weights."""
     net, run = trained
-    lenet.load_weights(net, lenet.find_weights("fashion_mnist.pt"))
+    saved.load_weights(net, saved.find_weights("fashion_mnist.pt"))
     run.checkpoints[-1] = net.state_dict()
     feedback = exercises.check_4_5(net.train(), run)
-    accuracy = lenet.evaluate_accuracy_gpu(net, lenet.DataIter(fashion[1], 1000, shuffle=False))
+    accuracy = lenet.evaluate_accuracy_gpu(net, lenet.batches(fashion[1], 1000, shuffle=False))
     assert feedback.text.startswith(f"{accuracy:.4f} on the test images with 61706 parameters")
 
 

@@ -1,6 +1,9 @@
 """The explorers' functions against the network itself, their pictures, and their controls."""
 
 import lenet_helpers as lenet
+from lenet_course import checks, saved
+from lenet_course.explorers import card as pieces
+from lenet_course.explorers import confusion, convolution, distortion, drawing, epochs, shapes
 
 import copy
 import re
@@ -14,8 +17,6 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 from torch import nn
-
-from explorers import confusion, convolution, distortion, drawing, epochs, pieces, shapes
 
 few = settings(
     max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -229,7 +230,7 @@ def test_a_network_whose_weights_blew_up_can_be_looked_at(images):
     net = lenet.make_lenet()
     for value in net.parameters():
         nn.init.constant_(value, float("nan"))
-    few_images = lenet.ImageTensors(images.images[:20], images.labels[:20])
+    few_images = lenet.ImageDataset(images.images[:20], images.labels[:20])
     blown = lenet.Run("", 1, 9.0, "cpu", [(1.0, float("nan"), 0.1)], [(1.0, 0.1)])
     blown.checkpoints = [net.state_dict(), net.state_dict()]
     for explorer in (
@@ -257,14 +258,14 @@ def test_an_explorer_leaves_the_network_in_the_mode_that_it_was_in(images):
 
 @pytest.fixture(scope="module")
 def trained():
-    return lenet.load_weights(
+    return saved.load_weights(
         lenet.make_lenet(), lenet.COURSE / "notebooks" / "weights" / "fashion_mnist.pt"
     )
 
 
 @pytest.fixture(scope="module")
 def some(images):
-    return lenet.ImageTensors(images.images[:600], images.labels[:600])
+    return lenet.ImageDataset(images.images[:600], images.labels[:600])
 
 
 def test_the_matrix_counts_every_image_once_and_where_it_belongs(trained, some):
@@ -281,7 +282,7 @@ def test_the_matrix_counts_every_image_once_and_where_it_belongs(trained, some):
             certain = answers.certainty[numbers].tolist()
             assert certain == sorted(certain, reverse=True)
     accuracy = answers.matrix.diagonal().sum().item() / 600
-    iterator = lenet.DataIter(some, 256, shuffle=False)
+    iterator = lenet.batches(some, 256, shuffle=False)
     assert accuracy == lenet.evaluate_accuracy_gpu(trained, iterator)
 
 
@@ -325,7 +326,7 @@ def test_the_stages_of_an_image_are_the_networks_own_outputs(trained, images):
 
 @pytest.fixture(scope="module")
 def run():
-    return lenet.load_run(lenet.COURSE / "notebooks" / "weights" / "fashion_mnist_run.pt")
+    return saved.load_run(lenet.COURSE / "notebooks" / "weights" / "fashion_mnist_run.pt")
 
 
 def test_every_epoch_shows_the_network_that_the_run_kept(run, images):
@@ -383,7 +384,7 @@ def test_a_digit_of_mnist_drawn_again_is_that_digit():
 
 def test_a_large_drawing_is_read_like_the_small_digit():
     mnist = lenet.load_images("MNIST", train=False)
-    net = lenet.load_weights(
+    net = saved.load_weights(
         lenet.make_lenet(), lenet.COURSE / "notebooks" / "weights" / "mnist.pt"
     )
     X, y = mnist[list(range(1000))]
@@ -405,7 +406,7 @@ def test_a_large_drawing_is_read_like_the_small_digit():
 def test_any_drawing_becomes_an_image(ink):
     for make, longest in ((drawing.as_mnist, 20), (drawing.as_fashion_mnist, 28)):
         X = make(ink)
-        lenet.check_batch(X)
+        checks.batch(X)
         rows, columns = X[0, 0].sum(dim=1).nonzero(), X[0, 0].sum(dim=0).nonzero()
         if ink.any():
             assert max(rows.max() - rows.min(), columns.max() - columns.min()) < longest
@@ -424,7 +425,7 @@ def test_clothes_fill_the_image_and_stand_in_its_middle():
 
 
 def test_the_drawing_explorer_reads_while_one_draws(trained):
-    net = lenet.load_weights(
+    net = saved.load_weights(
         lenet.make_lenet(), lenet.COURSE / "notebooks" / "weights" / "mnist.pt"
     )
     explorer = drawing.DrawingExplorer(
@@ -509,7 +510,7 @@ def test_scale_blur_and_noise_do_what_they_say():
 @given(st.fixed_dictionaries({k: st.floats(w.low, w.high) for k, w in distortion.KINDS.items()}))
 def test_any_distortion_leaves_an_image(amounts):
     X = torch.rand(2, 1, 28, 28, generator=torch.Generator().manual_seed(0))
-    lenet.check_batch(distortion.distort(X, **amounts))
+    checks.batch(distortion.distort(X, **amounts))
 
 
 def test_amounts_that_make_no_sense_are_refused(images):
@@ -521,7 +522,7 @@ def test_amounts_that_make_no_sense_are_refused(images):
 
 def test_the_curves_are_measured_on_all_images_and_kept(trained, some, tmp_path, monkeypatch):
     monkeypatch.setenv("LENET_RUNS", str(tmp_path))
-    few_images = lenet.ImageTensors(some.images[:100], some.labels[:100])
+    few_images = lenet.ImageDataset(some.images[:100], some.labels[:100])
     explorer = distortion.DistortionExplorer(trained, few_images, lenet.FASHION_LABELS)
     assert "not measured yet" in svg_of(explorer)
     explorer.button.click()
@@ -561,10 +562,12 @@ def test_the_curves_that_come_with_the_course_are_those_of_its_weights(
     dataset, weights, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("LENET_RUNS", str(tmp_path))
-    net = lenet.load_weights(lenet.make_lenet(), lenet.COURSE / "notebooks" / "weights" / weights)
+    net = saved.load_weights(lenet.make_lenet(), lenet.COURSE / "notebooks" / "weights" / weights)
     images = lenet.load_images(dataset, train=False)
     curves = distortion.stored_curves(net, images)
-    assert curves, "build/distortion.json is older than the weights: scripts/measure_distortion.py"
+    assert curves, (
+        "results/distortion.json is older than the weights: scripts/measure_distortion.py"
+    )
     assert curves.keys() == distortion.KINDS.keys()
     for kind in ("turn", "noise"):
         amount, accuracy = curves[kind][2]
@@ -574,7 +577,7 @@ def test_the_curves_that_come_with_the_course_are_those_of_its_weights(
 
 def test_the_distortion_explorer_follows_its_controls(some, tmp_path, monkeypatch):
     monkeypatch.setenv("LENET_RUNS", str(tmp_path))
-    net = lenet.load_weights(
+    net = saved.load_weights(
         lenet.make_lenet(), lenet.COURSE / "notebooks" / "weights" / "fashion_mnist.pt"
     )
     explorer = distortion.DistortionExplorer(net, some, lenet.FASHION_LABELS)

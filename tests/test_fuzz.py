@@ -5,6 +5,7 @@ and changed. The exercises' checks are treated so in test_exercises.py.
 """
 
 import lenet_helpers as lenet
+from lenet_course import data_files, saved
 
 import io
 import struct
@@ -69,7 +70,7 @@ idx_files = st.binary(max_size=40) | changed(small) | st.builds(bytes.__add__, h
 @given(idx_files)
 def test_idx_files(path, content):
     path.write_bytes(content)
-    values = refused(lenet.read_idx, path)
+    values = refused(data_files.read_idx, path)
     if values is not None:  # all of the file is in it, and nothing else
         assert values.dtype == torch.uint8 and values.numel() > 0
         assert content[:4] == b"\0\0\x08" + bytes([values.dim()])
@@ -141,7 +142,7 @@ def files(whole):
 def test_files_of_weights(path, content):
     path.write_bytes(content)
     net = Small()
-    if refused(lenet.load_weights, net, path) is None:
+    if refused(saved.load_weights, net, path) is None:
         assert all(torch.equal(value, WEIGHTS[name]) for name, value in net.state_dict().items())
 
 
@@ -149,7 +150,7 @@ def test_files_of_weights(path, content):
 @given(files(asdict(RUN)))
 def test_files_of_a_run(path, content):
     path.write_bytes(content)
-    run = refused(lenet.load_run, path)
+    run = refused(saved.load_run, path)
     if run is not None:
         for name, value in asdict(RUN).items():
             found = getattr(run, name)
@@ -158,14 +159,14 @@ def test_files_of_a_run(path, content):
 
 def test_a_changed_byte_in_a_real_file_is_noticed(path, net):
     """Each byte of weights stands under a checksum: what is loaded is what was saved."""
-    lenet.save_weights(net, path)
+    saved.save_weights(net, path)
     content, saved = path.read_bytes(), state_of(net)
     other = lenet.make_lenet()
     before, noticed = state_of(other), 0
     for at in np.random.default_rng(0).integers(len(content), size=300):
         path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
         other.load_state_dict(before)
-        known = before if refused(lenet.load_weights, other, path) is None else saved
+        known = before if refused(saved.load_weights, other, path) is None else saved
         assert all(torch.equal(value, known[name]) for name, value in other.state_dict().items())
         noticed += known is before
     assert noticed > 285  # the rest hit what is no weight: padding, dates

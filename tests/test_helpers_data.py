@@ -1,6 +1,7 @@
 """The data are torchvision's, bit for bit; what is not data is refused in a sentence."""
 
 import lenet_helpers as lenet
+from lenet_course import checks, data_files
 
 import shutil
 
@@ -15,7 +16,9 @@ from d2l import torch as d2l
 @pytest.mark.parametrize("dataset", ["FashionMNIST", "MNIST"])
 def test_equals_torchvision_s_reading(dataset, train):
     reader = getattr(torchvision.datasets, dataset)
-    theirs = reader(lenet.data_folder(), train=train, transform=torchvision.transforms.ToTensor())
+    theirs = reader(
+        data_files.data_folder(), train=train, transform=torchvision.transforms.ToTensor()
+    )
     ours = lenet.load_images(dataset, train)
     assert len(ours) == len(theirs) == (60_000 if train else 10_000)
     assert torch.equal(ours.images, theirs.data)
@@ -67,7 +70,7 @@ def test_training_data_are_shuffled_anew_every_epoch(fashion):
 
 def test_every_image_comes_once_an_epoch_with_its_own_label(first_images):
     images = first_images(1000)
-    batches = list(lenet.DataIter(images, batch_size=300, shuffle=True))
+    batches = list(lenet.batches(images, batch_size=300, shuffle=True))
     assert [len(y) for _, y in batches] == [300, 300, 300, 100]
     found = torch.cat([X for X, _ in batches]).flatten(1), torch.cat([y for _, y in batches])
     pairs = {(image.numpy().tobytes(), int(y)) for image, y in zip(*found, strict=True)}
@@ -79,7 +82,7 @@ def test_every_image_comes_once_an_epoch_with_its_own_label(first_images):
 
 
 def test_a_seed_repeats_the_order(first_images):
-    train_iter = lenet.DataIter(first_images(1000), batch_size=100, shuffle=True)
+    train_iter = lenet.batches(first_images(1000), batch_size=100, shuffle=True)
     orders = []
     for seed in (0, 0, 1):
         torch.manual_seed(seed)
@@ -98,9 +101,9 @@ def test_test_data_keep_their_order(fashion):
 
 def test_data_folder_can_be_named(monkeypatch, tmp_path):
     monkeypatch.delenv("LENET_DATA", raising=False)
-    assert lenet.data_folder() == lenet.COURSE / "data"
+    assert data_files.data_folder() == lenet.COURSE / "data"
     monkeypatch.setenv("LENET_DATA", str(tmp_path))
-    assert lenet.data_folder() == tmp_path
+    assert data_files.data_folder() == tmp_path
 
 
 def test_missing_file_says_what_to_do(monkeypatch, tmp_path):
@@ -113,7 +116,7 @@ def test_missing_file_says_what_to_do(monkeypatch, tmp_path):
 
 @pytest.fixture
 def labels_file(tmp_path):
-    original = lenet.data_folder() / "MNIST" / "raw" / "t10k-labels-idx1-ubyte"
+    original = data_files.data_folder() / "MNIST" / "raw" / "t10k-labels-idx1-ubyte"
     return shutil.copy(original, tmp_path)
 
 
@@ -135,7 +138,7 @@ def test_damaged_file_is_refused(labels_file, damage, message):
         file.truncate()
         file.write(content)
     with pytest.raises(ValueError, match=message) as caught:
-        lenet.read_idx(labels_file)
+        data_files.read_idx(labels_file)
     assert "make data" in str(caught.value)
 
 
@@ -143,7 +146,7 @@ def test_reads_whatever_shape_the_header_names(tmp_path):
     values = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
     sizes = np.array(values.shape, ">u4").tobytes()
     (tmp_path / "small").write_bytes(b"\0\0\x08\3" + sizes + values.tobytes())
-    assert torch.equal(lenet.read_idx(tmp_path / "small"), torch.tensor(values))
+    assert torch.equal(data_files.read_idx(tmp_path / "small"), torch.tensor(values))
 
 
 # ---------------------------------------------------------------------------- what is refused
@@ -164,7 +167,7 @@ IMAGES, LABELS = torch.zeros(3, 28, 28, dtype=torch.uint8), torch.zeros(3, dtype
 )
 def test_image_tensors_refuse(images, labels, message):
     with pytest.raises(ValueError, match=message):
-        lenet.ImageTensors(images, labels)
+        lenet.ImageDataset(images, labels)
 
 
 X, Y = torch.full((4, 1, 28, 28), 0.5), torch.tensor([0, 9, 5, 1])
@@ -189,10 +192,10 @@ X, Y = torch.full((4, 1, 28, 28), 0.5), torch.tensor([0, 9, 5, 1])
 )
 def test_check_batch_refuses(X, y, message):
     with pytest.raises(ValueError, match=message):
-        lenet.check_batch(X, y)
+        checks.batch(X, y)
 
 
 def test_check_batch_takes_what_is_right():
-    lenet.check_batch(X, Y)
-    lenet.check_batch(X[:1] * 0)
-    lenet.check_batch(X[:1] * 2, Y[1:2])
+    checks.batch(X, Y)
+    checks.batch(X[:1] * 0)
+    checks.batch(X[:1] * 2, Y[1:2])

@@ -14,7 +14,7 @@ import time
 
 import pytest
 import torch
-from test_helpers_accuracy import Probe
+from test_helpers_evaluation import Probe
 from torch import nn
 
 
@@ -71,7 +71,7 @@ def test_follows_the_lesson_s_loop(net, train_iter, test_iter):
 
 
 def test_a_small_last_batch_counts_by_its_images(net, first_images, test_iter):
-    batches = Batches(lenet.DataIter(first_images(300), batch_size=256, shuffle=False))
+    batches = Batches(lenet.batches(first_images(300), batch_size=256, shuffle=False))
     loss = nn.CrossEntropyLoss()
     with torch.no_grad():
         means = [loss(net(X), y).item() for X, y in batches]
@@ -162,7 +162,7 @@ def test_another_optimiser_and_a_schedule(net, train_iter, test_iter):
 @pytest.mark.parametrize(("images", "batch_size"), [(3, 1), (600, 256), (100, 1000)])
 def test_few_batches_an_epoch(net, first_images, test_iter, images, batch_size):
     """Fewer than five: the lesson's loop stops with a division by zero."""
-    data_iter = lenet.DataIter(first_images(images), batch_size, shuffle=True)
+    data_iter = lenet.batches(first_images(images), batch_size, shuffle=True)
     run = train(net, data_iter, test_iter, num_epochs=2, lr=0.1)
     n = math.ceil(images / batch_size)
     assert [epoch for epoch, *_ in run.train] == pytest.approx([i / n for i in range(1, 2 * n + 1)])
@@ -173,7 +173,7 @@ def test_few_batches_an_epoch(net, first_images, test_iter, images, batch_size):
 
 
 def test_curve_has_twenty_points_an_epoch_the_last_at_its_end(net, first_images, test_iter):
-    data_iter = lenet.DataIter(first_images(47), batch_size=1, shuffle=True)
+    data_iter = lenet.batches(first_images(47), batch_size=1, shuffle=True)
     run = train(net, data_iter, test_iter, num_epochs=2, lr=0.1)
     epochs = [epoch for epoch, *_ in run.train]
     assert len(epochs) == 40 and epochs[19] == 1 and epochs[-1] == 2
@@ -200,7 +200,7 @@ def test_run_keeps_settings_counts_and_weights_of_every_epoch(net, train_iter, t
 
 
 def test_gradients_are_root_mean_squares_of_each_weight(net, first_images, test_iter):
-    batches = Batches(lenet.DataIter(first_images(64), batch_size=64, shuffle=False))
+    batches = Batches(lenet.batches(first_images(64), batch_size=64, shuffle=False))
     (X, y), other = batches[0], copy.deepcopy(net)
     nn.functional.cross_entropy(other(X), y).backward()
     run = train(net, batches, test_iter, num_epochs=1, lr=0.1)
@@ -209,9 +209,9 @@ def test_gradients_are_root_mean_squares_of_each_weight(net, first_images, test_
 
 
 def test_seconds_are_those_of_training_alone(net, first_images, test_iter):
-    data_iter = lenet.DataIter(first_images(60), batch_size=10, shuffle=True)
+    data_iter = lenet.batches(first_images(60), batch_size=10, shuffle=True)
 
-    class Pausing(lenet.NoCurves):
+    class Pausing(lenet.Callback):
         def after_batch(self, head):
             time.sleep(0.2)
             return 0.2
@@ -239,7 +239,7 @@ def test_a_run_of_nothing_has_no_numbers():
 # ---------------------------------------------------------------------------- the curves' controls
 
 
-class Log(lenet.NoCurves):
+class Log(lenet.Callback):
     """Writes down what training tells the curves, and does something at one batch."""
 
     def __init__(self, at=None, do=None):
@@ -267,7 +267,7 @@ def test_curves_are_told_what_happens(net, train_iter, test_iter):
 
 
 def test_head_is_the_mean_since_the_last_point(net, first_images, test_iter):
-    data_iter = lenet.DataIter(first_images(60), batch_size=1, shuffle=True)
+    data_iter = lenet.batches(first_images(60), batch_size=1, shuffle=True)
     log = Log()
     run = train(net, data_iter, test_iter, num_epochs=1, lr=1e-9, curves=log)
     epochs = [epoch for epoch, *_ in log.heads]
@@ -317,7 +317,7 @@ def test_stop_after_an_epoch_s_last_batch_belongs_to_that_epoch(net, train_iter,
 
 
 def test_stop_between_two_points_loses_nothing(net, first_images, test_iter):
-    data_iter = lenet.DataIter(first_images(60), batch_size=1, shuffle=True)
+    data_iter = lenet.batches(first_images(60), batch_size=1, shuffle=True)
     log = Log(at=4, do=lambda: setattr(log, "stop_asked", True))
     run = train(net, data_iter, test_iter, num_epochs=1, lr=0.1, curves=log)
     assert [epoch for epoch, *_ in run.train] == pytest.approx([3 / 60, 4 / 60])
@@ -421,7 +421,7 @@ def test_training_shares_busy_cores(net, fashion, test_iter):
     torch.set_num_threads(2)
     seen, log = set(), Log()
     log.after_batch = lambda head: seen.add(torch.get_num_threads()) or 0.0
-    train_iter = lenet.DataIter(fashion[0], batch_size=256, shuffle=True)
+    train_iter = lenet.batches(fashion[0], batch_size=256, shuffle=True)
     busy = [
         subprocess.Popen([sys.executable, "-c", "while True: pass"])
         for _ in range(2 * os.cpu_count())
@@ -462,7 +462,7 @@ def test_number_of_epochs_that_cannot_work_is_refused(net, train_iter, test_iter
 
 
 def test_empty_iterators_are_refused(net, train_iter, test_iter, first_images):
-    none = lenet.DataIter(first_images(0), batch_size=256, shuffle=False)
+    none = lenet.batches(first_images(0), batch_size=256, shuffle=False)
     with pytest.raises(ValueError, match="train_iter is empty"):
         train(net, none, test_iter, num_epochs=1, lr=0.1)
     with pytest.raises(ValueError, match="test_iter is empty"):

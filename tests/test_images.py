@@ -1,6 +1,7 @@
 """The pictures in Images/: none older than what it shows, and each fit to be looked at."""
 
 import lenet_helpers as lenet  # before torch
+from lenet_course import saved
 
 import json
 
@@ -127,7 +128,7 @@ def test_gif_always_moves(brightness):
 
 def test_network_in_the_gif_recognises_the_digits():
     """While a digit is in the middle; every network has its doubts on the way in and out."""
-    net = lenet.load_weights(lenet.make_lenet(), draw_images.WEIGHTS / "mnist.pt")
+    net = saved.load_weights(lenet.make_lenet(), draw_images.WEIGHTS / "mnist.pt")
     X = draw_animation.moving_digits(draw_images.mnist())
     *_, probabilities = draw_animation.layer_values(net, X)
     answers = probabilities.argmax(dim=1).view(len(draw_animation.TURNS), -1)

@@ -1,6 +1,8 @@
 """The figure style, pictures with a description, and the live curves, in a real Jupyter kernel."""
 
 import lenet_helpers as lenet  # before torch
+from lenet_course import curves_old as lenet_live
+from lenet_course.curves_old import COLORS, Chart, LiveCurves, plot_runs
 
 import base64
 import io
@@ -14,9 +16,6 @@ import pytest
 from jupyter_client.manager import start_new_kernel
 from matplotlib.colors import to_rgb
 from PIL import Image
-
-import lenet_live
-from lenet_live import COLORS, Chart, LiveCurves, plot_runs
 
 # ---------------------------------------------------------------------------- colours
 
@@ -189,7 +188,7 @@ def test_learning_rates_are_marked_and_do_not_hide_each_other(run):
 
 
 def test_earlier_runs_are_grey_and_named(run, first_images, test_iter):
-    one_batch = lenet.DataIter(first_images(100), batch_size=100, shuffle=False)
+    one_batch = lenet.batches(first_images(100), batch_size=100, shuffle=False)
     old = train(lenet.make_lenet(), one_batch, test_iter, num_epochs=5, label="ReLU")
     chart = lenet_live._chart_of_one(run, [old])
     assert texts(parse(chart.svg("x"))).count("ReLU") == 2
@@ -314,15 +313,15 @@ import os, signal, threading, time
 import torch
 import ipywidgets
 import matplotlib.pyplot as plt
-import lenet_live
-from lenet_live import LiveCurves, show, show_widget
+from lenet_course import curves_old as lenet_live
+from lenet_course.curves_old import LiveCurves, show, show_widget
 
 def images(train, count):
     all_images = lenet.load_images("FashionMNIST", train)
-    return lenet.ImageTensors(all_images.images[:count], all_images.labels[:count])
+    return lenet.ImageDataset(all_images.images[:count], all_images.labels[:count])
 
-train_iter = lenet.DataIter(images(True, 2560), 256, shuffle=True)
-test_iter = lenet.DataIter(images(False, 500), 500, shuffle=False)
+train_iter = lenet.batches(images(True, 2560), 256, shuffle=True)
+test_iter = lenet.batches(images(False, 500), 500, shuffle=False)
 torch.set_num_threads(1)
 
 def train(curves, num_epochs=2, **settings):

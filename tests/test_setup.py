@@ -266,7 +266,7 @@ def test_in_a_folder_that_cannot_be_written(tmp_path):
 
 
 def test_clean_keeps_data_results_and_your_own_runs(course):
-    kept = ["data/MNIST/raw/images", "build/bench.json", "notebooks/runs/lenet.pt", "Makefile"]
+    kept = ["data/MNIST/raw/images", "results/bench.json", "notebooks/runs/lenet.pt", "Makefile"]
     made = [".venv/bin/python", "build/pip.log", "build/runs/a.pt", "scripts/__pycache__/a.pyc"]
     for name in kept + made:
         (course / name).parent.mkdir(parents=True, exist_ok=True)

@@ -7,10 +7,11 @@ import pytest
 
 START = """
 import lenet_helpers as lenet
+from lenet_course import saved
 images = lenet.load_images("FashionMNIST", train=False)
-net = lenet.load_weights(lenet.make_lenet(), lenet.find_weights("fashion_mnist.pt"))
-digits_net = lenet.load_weights(lenet.make_lenet(), lenet.find_weights("mnist.pt"))
-run = lenet.load_run(lenet.find_weights("fashion_mnist_run.pt"))
+net = saved.load_weights(lenet.make_lenet(), saved.find_weights("fashion_mnist.pt"))
+digits_net = saved.load_weights(lenet.make_lenet(), saved.find_weights("mnist.pt"))
+run = saved.load_run(saved.find_weights("fashion_mnist_run.pt"))
 """
 
 
@@ -38,7 +39,7 @@ class Card:
 
     def __init__(self, lab, module, call, **options):
         name = call.split("(")[0]
-        code = f"from explorers.{module} import {name}\nexplorer = {call}\nexplorer.show()"
+        code = f"from lenet_course.explorers.{module} import {name}\nexplorer = {call}\nexplorer.show()"
         self.notebook = lab.new([START, code], size=(1280, 1200), **options)
         self.notebook.run_all()
         assert not self.notebook.errors()

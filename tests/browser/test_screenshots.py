@@ -13,37 +13,38 @@ SIZE = 1200, 1400  # of the browser's window
 
 START = """
 import lenet_helpers as lenet
+from lenet_course import saved
 import torch
 
 clothes = lenet.load_images("FashionMNIST", train=False)
 digits = lenet.load_images("MNIST", train=False)
-few = lenet.ImageTensors(digits.images[:1000], digits.labels[:1000])
-net = lenet.load_weights(lenet.make_lenet(), lenet.find_weights("fashion_mnist.pt"))
-digits_net = lenet.load_weights(lenet.make_lenet(), lenet.find_weights("mnist.pt"))
+few = lenet.ImageDataset(digits.images[:1000], digits.labels[:1000])
+net = saved.load_weights(lenet.make_lenet(), saved.find_weights("fashion_mnist.pt"))
+digits_net = saved.load_weights(lenet.make_lenet(), saved.find_weights("mnist.pt"))
 """
 
 EXPLORERS = {
     "convolution": """
-from explorers.convolution import ConvolutionExplorer
+from lenet_course.explorers.convolution import ConvolutionExplorer
 explorer = ConvolutionExplorer(digits_net, digits)
 explorer.row.value, explorer.column.value = 18, 14
 explorer.show()""",
     "shapes": """
-from explorers.shapes import ShapeExplorer
+from lenet_course.explorers.shapes import ShapeExplorer
 explorer = ShapeExplorer()
 explorer.show()""",
     "confusion": """
-from explorers.confusion import ConfusionExplorer
+from lenet_course.explorers.confusion import ConfusionExplorer
 explorer = ConfusionExplorer(net, clothes, lenet.FASHION_LABELS)
 explorer.show()""",
     "epochs": """
-from explorers.epochs import EpochExplorer
-run = lenet.load_run(lenet.find_weights("fashion_mnist_run.pt"))
+from lenet_course.explorers.epochs import EpochExplorer
+run = saved.load_run(saved.find_weights("fashion_mnist_run.pt"))
 explorer = EpochExplorer(run, clothes, lenet.FASHION_LABELS)
 explorer.epoch.value = 4
 explorer.show()""",
     "drawing": """
-from explorers.drawing import DrawingExplorer
+from lenet_course.explorers.drawing import DrawingExplorer
 readers = {"digits": (digits_net, lenet.DIGITS), "clothes": (net, lenet.FASHION_LABELS)}
 explorer = DrawingExplorer(readers)
 explorer.clear.click()
@@ -53,7 +54,7 @@ for start, end in zip(three, three[1:]):
 explorer.refresh()
 explorer.show()""",
     "distortion": """
-from explorers.distortion import DistortionExplorer
+from lenet_course.explorers.distortion import DistortionExplorer
 explorer = DistortionExplorer(digits_net, few, lenet.DIGITS)
 explorer.amounts["turn"].value = 20
 explorer.amounts["noise"].value = 0.3
@@ -62,7 +63,7 @@ explorer.show()""",
 }
 
 TRAINING = """
-from lenet_live import LiveCurves
+from lenet_course.curves_old import LiveCurves
 
 torch.manual_seed(0)
 train_iter, test_iter = lenet.load_data_fashion_mnist(batch_size=256)

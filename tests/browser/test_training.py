@@ -7,7 +7,7 @@ import pytest
 SETUP = """
 import lenet_helpers as lenet
 import torch
-from lenet_live import LiveCurves
+from lenet_course.curves_old import LiveCurves
 
 torch.manual_seed(0)
 train_iter, test_iter = lenet.load_data_fashion_mnist(batch_size=256)
@@ -263,8 +263,8 @@ def contrast_with_white(rgb):
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_projector(start, theme):
     one_epoch = """
-small = lenet.ImageTensors(train_iter.dataset.images[:2560], train_iter.dataset.labels[:2560])
-old = lenet.train_ch6(lenet.make_lenet(), lenet.DataIter(small, 256, True), test_iter, 3, 0.1,
+small = lenet.ImageDataset(train_iter.dataset.images[:2560], train_iter.dataset.labels[:2560])
+old = lenet.train_ch6(lenet.make_lenet(), lenet.batches(small, 256, True), test_iter, 3, 0.1,
                       label="lr 0.1")
 """
 

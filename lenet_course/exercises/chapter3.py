@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from .core import (
+from .checking import (
     NotYet,
     call,
     call_without,

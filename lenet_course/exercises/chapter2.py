@@ -7,7 +7,7 @@ import math
 import torch
 from torch import nn
 
-from .core import (
+from .checking import (
     NotYet,
     brief,
     call,

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import torch
 
-from .pieces import (
+from .card import (
     BLUE,
     GREEN,
     INK,
@@ -42,9 +42,9 @@ class Answers(NamedTuple):
 
 
 def answer_all(net, images):
-    """The Answers of `net` to all of `images`, a lenet.ImageTensors."""
+    """The Answers of `net` to all of `images`, a lenet.ImageDataset."""
     check_images(images)
-    iterator = lenet.DataIter(images, 1000, shuffle=False)
+    iterator = lenet.batches(images, 1000, shuffle=False)
     batches = [(y, *lenet.predict(net, X).max(dim=1)) for X, y in iterator]
     truth, certainty, answer = (torch.cat(part) for part in zip(*batches, strict=True))
     matrix = torch.bincount(10 * truth + answer, minlength=100).view(10, 10)
@@ -118,7 +118,7 @@ def _draw_matrix(picture, matrix, labels, truth, answer):
 class ConfusionExplorer(Explorer):
     """Choose a cell of the confusion matrix, then an image behind it, and see what `net` saw.
 
-    Usage: `ConfusionExplorer(net, images, labels).show()`; `images` is a lenet.ImageTensors. Click
+    Usage: `ConfusionExplorer(net, images, labels).show()`; `images` is a lenet.ImageDataset. Click
     in the matrix and on an image, or use the controls; the arrow keys go on from the last click.
     """
 

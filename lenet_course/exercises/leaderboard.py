@@ -1,9 +1,10 @@
 """A student's own best results in the open exercises: kept in a file, shown as plot and table.
 
-The file lies in `lenet.runs_folder()`, one for every exercise, JSON, and is not committed.
+The file lies in `saved.runs_folder()`, one for every exercise, JSON, and is not committed.
 """
 
-import lenet_helpers as lenet
+from lenet_course import curves_old as lenet_live
+from lenet_course import saved
 
 import html
 import json
@@ -13,8 +14,6 @@ from datetime import datetime
 
 import matplotlib.pyplot as plt
 from IPython.display import display
-
-import lenet_live
 
 MOST_KEPT = 10
 FIELDS = {  # of a result: name, type, heading of its column
@@ -29,7 +28,7 @@ FIELDS = {  # of a result: name, type, heading of its column
 
 
 def path_of(name):
-    return lenet.runs_folder() / f"best_results_{name}.json"
+    return saved.runs_folder() / f"best_results_{name}.json"
 
 
 def load(name):
@@ -75,7 +74,7 @@ def keep(name, result):
         return results, trouble
     results = sorted([*results, result], key=lambda entry: -entry["test_acc"])[:MOST_KEPT]
     try:
-        with lenet.written_whole(path_of(name)) as file:
+        with saved.atomic_write(path_of(name)) as file:
             file.write(json.dumps(results, indent=1).encode())
     except OSError as error:
         trouble = f"{trouble} This result cannot be kept ({error.strerror}).".strip()

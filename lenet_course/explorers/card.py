@@ -5,6 +5,8 @@ where a matplotlib figure takes ninety) and as a figure for the still that a not
 """
 
 import lenet_helpers as lenet
+from lenet_course import checks
+from lenet_course.curves_old import COLORS, CSS_DPI, show_widget
 
 import base64
 import html
@@ -21,8 +23,6 @@ from matplotlib import patches
 from matplotlib.figure import Figure
 from PIL import Image
 from torch import nn
-
-from lenet_live import COLORS, CSS_DPI, show_widget
 
 INK, QUIET, MARK, BLUE, GREEN = (
     COLORS[name] for name in ("black", "grey", "orange", "blue", "green")
@@ -204,9 +204,9 @@ class Reading(NamedTuple):
 
 
 def check_images(images, labels=None):
-    """Raise ValueError unless `images` is a lenet.ImageTensors and `labels` names ten classes."""
-    if not isinstance(images, lenet.ImageTensors):
-        raise ValueError(f"images must be lenet.ImageTensors, not {type(images).__name__}")
+    """Raise ValueError unless `images` is a lenet.ImageDataset and `labels` names ten classes."""
+    if not isinstance(images, lenet.ImageDataset):
+        raise ValueError(f"images must be lenet.ImageDataset, not {type(images).__name__}")
     if len(images) == 0:
         raise ValueError("images is empty: at least one image is needed")
     if labels is not None and len(labels) != 10:
@@ -228,17 +228,17 @@ def layer_outputs(net, X):
     """
     if not isinstance(net, nn.Sequential):
         raise ValueError(f"net must be a nn.Sequential, it is a {type(net).__name__}")
-    lenet.check_batch(X)
+    checks.batch(X)
     device = next(net.parameters()).device
     training = net.training  # perhaps in another cell, at this moment
-    with lenet.evaluating(net):
+    with lenet.eval_mode(net):
         try:
             outputs = [output.cpu() for output in lenet.activations(net, X.to(device))]
         except RuntimeError:
             lenet.trace_shapes(net, X.to(device))  # says which layer does not fit
             raise
     net.train(training)
-    lenet.check_outputs(outputs[-1], X)
+    checks.logits(outputs[-1], X)
     return outputs, outputs[-1].softmax(dim=1)
 
 

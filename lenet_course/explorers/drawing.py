@@ -11,7 +11,7 @@ import torch
 from ipycanvas import hold_canvas
 from PIL import Image, ImageDraw
 
-from .pieces import (
+from .card import (
     FRAME,
     INK,
     MARGIN,

@@ -7,8 +7,8 @@ import math
 import torch
 from torch import nn
 
-from . import board
-from .core import NotYet, brief, count_parameters, read_network
+from . import leaderboard
+from .checking import NotYet, brief, count_parameters, read_network
 
 
 def judge(name, net, run, dataset, goal, most_epochs, most_parameters):
@@ -41,7 +41,7 @@ def judge(name, net, run, dataset, goal, most_epochs, most_parameters):
             "from an earlier one. Train a new network."
         )
     test_acc = _accuracy(net, images)
-    results, trouble = board.keep(
+    results, trouble = leaderboard.keep(
         name,
         {
             "test_acc": test_acc,
@@ -52,7 +52,7 @@ def judge(name, net, run, dataset, goal, most_epochs, most_parameters):
             "layers": _layers(net),
         },
     )
-    board.show(results, goal)
+    leaderboard.show(results, goal)
     said = f"{test_acc:.4f} on the test images with {parameters} parameters in {epochs} epochs"
     trouble = f" {trouble}" if trouble else ""
     if test_acc < goal:
@@ -88,10 +88,10 @@ def _accuracy(net, images, count=None):
     chosen = (
         images
         if count is None
-        else lenet.ImageTensors(images.images[:count], images.labels[:count])
+        else lenet.ImageDataset(images.images[:count], images.labels[:count])
     )
     try:
-        return lenet.evaluate_accuracy_gpu(net, lenet.DataIter(chosen, 1000, shuffle=False))
+        return lenet.evaluate_accuracy_gpu(net, lenet.batches(chosen, 1000, shuffle=False))
     except (ValueError, RuntimeError) as error:
         raise NotYet(f"Your network cannot be evaluated: {brief(error)}.") from None
     finally:

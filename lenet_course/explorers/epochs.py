@@ -8,7 +8,7 @@ import math
 import ipywidgets as widgets
 from torch import nn
 
-from .pieces import (
+from .card import (
     BLUE,
     GREEN,
     INK,
@@ -140,7 +140,7 @@ def _draw_filters(picture, kernels, limit, name, x):
 class EpochExplorer(Explorer):
     """Scrub through a training run: filters, feature maps and probabilities at every epoch.
 
-    Usage: `EpochExplorer(run, images, labels).show()` with a lenet.Run and lenet.ImageTensors; for
+    Usage: `EpochExplorer(run, images, labels).show()` with a lenet.Run and lenet.ImageDataset; for
     a network other than the lesson's, `net=` that network. Click in the curve or move the slider.
     """
 

@@ -6,7 +6,7 @@ import ipywidgets as widgets
 import torch
 from torch import nn
 
-from .pieces import (
+from .card import (
     FRAME,
     INK,
     MARK,
@@ -185,7 +185,7 @@ def _draw_grid(picture, values, colours, x, y):
 class ConvolutionExplorer(Explorer):
     """Step through a convolution of your `net`: patch times kernel, summed, plus bias.
 
-    Usage: `ConvolutionExplorer(net, images).show()`; `images` is a lenet.ImageTensors. Move the
+    Usage: `ConvolutionExplorer(net, images).show()`; `images` is a lenet.ImageDataset. Move the
     sliders, press play, or click in the feature map (then the arrow keys step through it).
     """
 

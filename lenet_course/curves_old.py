@@ -4,6 +4,8 @@ Importing this module sets matplotlib's defaults for every figure of a chapter, 
 look made by one hand. Sizes are in inches, at 100 CSS pixels to the inch.
 """
 
+import lenet_helpers as lenet
+
 import base64
 import html
 import io
@@ -363,12 +365,21 @@ def _power_of_ten(value):
     return "10" + exponent.translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
+def smoothed(run, points_per_epoch=20):
+    """`run.train` as means over a twentieth of an epoch, each at its end."""
+    blocks = itertools.groupby(run.train, lambda p: math.ceil(p[0] * points_per_epoch - 1e-6))
+    return [
+        (block[-1][0], *np.mean([p[1:] for p in block], axis=0).tolist())
+        for block in (list(group) for _, group in blocks)
+    ]
+
+
 def _losses(run, head=None):
-    return [(epoch, loss) for epoch, loss, _ in (*run.train, *([head] if head else []))]
+    return [(epoch, loss) for epoch, loss, _ in smoothed(run)]
 
 
 def _accuracies(run, head=None):
-    return [(epoch, accuracy) for epoch, _, accuracy in (*run.train, *([head] if head else []))]
+    return [(epoch, accuracy) for epoch, _, accuracy in smoothed(run)]
 
 
 def _gradients(run, layer):
@@ -444,7 +455,7 @@ NO_CLICKS = (
 )
 
 
-class LiveCurves:
+class LiveCurves(lenet.Callback):
     """Curves that move while `lenet.train_ch6(..., curves=LiveCurves())` trains, and controls.
 
     Stop keeps curve, numbers and network; pause waits; the slider sets another learning rate, which
@@ -457,20 +468,25 @@ class LiveCurves:
     def __init__(self, earlier=(), projector=False, gradients=False):
         self.earlier, self.projector, self.gradients = list(earlier), projector, gradients
         self.pictures, self.seconds = 0, 0.0  # drawn, and spent on them: what `make bench` reads
-        self.stop_asked, self.paused, self.lr = False, False, None
+        self.stop_requested, self.paused, self.lr = False, False, None
 
     # What train_ch6 calls; see lenet_helpers.NoCurves
 
-    def start(self, run, lr_adjustable):
-        self.run, self.lr_adjustable = run, lr_adjustable
+    def before_fit(self, run, optimizer, scheduler):
+        self.run, self.lr_adjustable, self.optimizer = run, scheduler is None, optimizer
         self.panel, self.head, self.due = None, None, 0.0
         self.began, self.waited = time.perf_counter(), 0.0
 
-    def after_batch(self, head):
+    def after_batch(self, run):
+        if self.lr is not None:
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.lr
+            run.lr_changes.append((run.epoch, self.lr))
+            self.lr = None
         tic = time.perf_counter()
         if not _in_notebook() or (tic < self.due and not self.paused):
-            return 0.0
-        self.head = head()
+            return
+        self.head = run.train[-1]
         if self.panel is None:
             self._open()
         self._draw()
@@ -479,14 +495,13 @@ class LiveCurves:
         self.waited += waited
         self.seconds += spent - waited
         self.due = tic + spent + PICTURE_EVERY
-        return spent
 
-    def finish(self):
+    def after_fit(self, run):
         tic = time.perf_counter()
         if self.panel is not None:
             self._close()
         self.seconds += time.perf_counter() - tic
-        self.stop_asked, self.paused, self.lr = False, False, None
+        self.stop_requested, self.paused, self.lr = False, False, None
 
     def _open(self):
         run = self.run
@@ -534,7 +549,7 @@ class LiveCurves:
     def _wait_while_paused(self):
         """Seconds waited: until the reader goes on, or stops."""
         tic = time.perf_counter()
-        while self.paused and not self.stop_asked:
+        while self.paused and not self.stop_requested:
             time.sleep(0.05)
         if time.perf_counter() - tic > 0.05:
             self._draw()
@@ -623,7 +638,7 @@ class _Controls:
         self.curves.paused = not self.curves.paused
 
     def _stop(self, _):
-        self.curves.stop_asked = True
+        self.curves.stop_requested = True
 
     def _set_lr(self, change):
         self.curves.lr = float(f"{change.new:.2g}")
@@ -640,7 +655,7 @@ class _Controls:
             # Where no click ever gets through, eleven players are enough to know it.
             if curves.pictures % 10 == 9 and curves.pictures < 100:
                 self._add_player()
-        self.pause.disabled = self.stop.disabled = not self.heard or curves.stop_asked
+        self.pause.disabled = self.stop.disabled = not self.heard or curves.stop_requested
         self.slider.disabled = self.pause.disabled or not curves.lr_adjustable
         self.pause.description = "Go on" if curves.paused else "Pause"
         self.pause.icon = "play" if curves.paused else "pause"

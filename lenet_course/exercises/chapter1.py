@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .core import (
+from .checking import (
     NotYet,
     call_without,
     check,

@@ -1,6 +1,8 @@
 """The checks of chapter 4, evaluation."""
 
 import lenet_helpers as lenet
+from lenet_course import curves_old as lenet_live
+from lenet_course import saved
 
 import copy
 
@@ -9,9 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-import lenet_live
-
-from .core import (
+from .checking import (
     NotYet,
     brief,
     call,
@@ -29,7 +29,7 @@ from .open_runs import judge
 def _shipped():
     """The trained network that chapter 4 works with, the reader's own or the shipped one."""
     try:
-        return lenet.load_weights(lenet.make_lenet(), lenet.find_weights("fashion_mnist.pt"))
+        return saved.load_weights(lenet.make_lenet(), saved.find_weights("fashion_mnist.pt"))
     except (OSError, ValueError) as error:
         raise NotYet(f"The run that answers needs the trained network: {error}.") from None
 

@@ -10,7 +10,7 @@ import ipywidgets as widgets
 import torch
 from torch import nn
 
-from .pieces import (
+from .card import (
     BLUE,
     GREEN,
     INK,

@@ -44,14 +44,14 @@ def test_share_of_right_answers_counted_by_hand(net, test_iter):
 
 
 def test_one_class_in_ten_is_right_by_always_saying_the_same(fashion):
-    test_iter = lenet.DataIter(fashion[1], batch_size=256, shuffle=False)
+    test_iter = lenet.batches(fashion[1], batch_size=256, shuffle=False)
     assert lenet.evaluate_accuracy_gpu(Oracle(*[3] * 40), test_iter) == 0.1
 
 
 def test_a_small_last_batch_counts_by_its_images():
     labels = torch.tensor([1, 1, 1, 1, 1, 2], dtype=torch.uint8)
-    images = lenet.ImageTensors(torch.zeros(6, 28, 28, dtype=torch.uint8), labels)
-    batches = lenet.DataIter(images, batch_size=5, shuffle=False)
+    images = lenet.ImageDataset(torch.zeros(6, 28, 28, dtype=torch.uint8), labels)
+    batches = lenet.batches(images, batch_size=5, shuffle=False)
     assert lenet.evaluate_accuracy_gpu(Oracle(1, 7), batches) == 5 / 6
     assert lenet.evaluate_accuracy_gpu(Oracle(7, 2), batches) == 1 / 6
 

@@ -1,6 +1,7 @@
 """Explorer of chapter 4: how far can an image be pushed until the network's answer flips?"""
 
 import lenet_helpers as lenet
+from lenet_course import checks, saved
 
 import hashlib
 import json
@@ -13,7 +14,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from .pieces import (
+from .card import (
     BLUE,
     GREEN,
     INK,
@@ -65,7 +66,7 @@ def distort(X, right=0.0, down=0.0, turn=0.0, scale=1.0, blur=0.0, noise=0.0):
     pixel, always the same for the same B. Values are cut to 0..1. Raises ValueError for amounts
     that are not numbers, a scale of 0 or less, a negative blur or noise.
     """
-    lenet.check_batch(X)
+    checks.batch(X)
     amounts = dict(right=right, down=down, turn=turn, scale=scale, blur=blur, noise=noise)
     for name, amount in amounts.items():
         if not math.isfinite(amount):
@@ -108,7 +109,7 @@ def first_right(net, images):
 
 def accuracy_at(net, images, **amounts):
     """Share of `images` that `net` classifies correctly when all of them are distorted."""
-    batches = lenet.DataIter(images, 1000, shuffle=False)
+    batches = lenet.batches(images, 1000, shuffle=False)
     return lenet.evaluate_accuracy_gpu(net, ((distort(X, **amounts), y) for X, y in batches))
 
 
@@ -146,7 +147,7 @@ def stored_curves(net, images):
     and those are still these; a single step of training more makes others of them.
     """
     digest, sizes = fingerprint(images), weight_sizes(net)
-    for path in (lenet.runs_folder() / FILE, lenet.COURSE / "build" / FILE):
+    for path in (saved.runs_folder() / FILE, lenet.COURSE / "results" / FILE):
         for found in _measured(path):
             same_size = len(found["weights"]) == len(sizes)
             if (
@@ -173,7 +174,7 @@ def measure_curves(net, images, path=None, each=lambda curves: None):
     """Measure the accuracy on all `images` along every distortion, and keep it in a file.
 
     49 times all images: about a minute for 10000 on two cores. `each` is called with the
-    curves so far after every point; the file is distortion.json in lenet.runs_folder(), or `path`.
+    curves so far after every point; the file is distortion.json in saved.runs_folder(), or `path`.
     """
     curves = {kind: [] for kind in KINDS}
     undistorted = accuracy_at(net, images)
@@ -183,14 +184,14 @@ def measure_curves(net, images, path=None, each=lambda curves: None):
             accuracy = undistorted if same else accuracy_at(net, images, **{kind: amount})
             curves[kind].append((amount, accuracy))
             each(curves)
-    path = path or lenet.runs_folder() / FILE
+    path = path or saved.runs_folder() / FILE
     entry = {"images": fingerprint(images), "weights": weight_sizes(net), "curves": curves}
     others = [
         found
         for found in _measured(path)
         if found["images"] != entry["images"] or found["weights"] != entry["weights"]
     ]
-    with lenet.written_whole(path) as file:
+    with saved.atomic_write(path) as file:
         file.write(json.dumps([*others, entry], indent=1).encode())
     return curves
 
@@ -265,7 +266,7 @@ def _draw_panel(picture, kind, amount, curve, right, left, top):
 class DistortionExplorer(Explorer):
     """Shift, turn, scale, blur an image or add noise, and see when the answer of `net` flips.
 
-    Usage: `DistortionExplorer(net, images, labels).show()`; `images` is a lenet.ImageTensors. The
+    Usage: `DistortionExplorer(net, images, labels).show()`; `images` is a lenet.ImageDataset. The
     button measures the accuracy over all of `images`; `.measure()` does the same and waits for it.
     """
 

@@ -1,0 +1,144 @@
+"""What is refused before it can do harm, each with what was expected and what was found."""
+
+import math
+from collections.abc import Iterable
+from numbers import Integral
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import UninitializedParameter
+
+
+def batch(X: Tensor, y: Tensor | None = None) -> None:
+    """Raise ValueError unless `X` is float32 (B, 1, 28, 28) in 0..1, and `y` int64 (B,) in 0..9."""
+    for name, value in [("X", X), ("y", X if y is None else y)]:
+        if not torch.is_tensor(value):
+            raise ValueError(f"{name} must be a tensor, it is of type {type(value).__name__}")
+    if X.dtype != torch.float32 or X.shape[1:] != (1, 28, 28) or len(X) == 0:
+        raise ValueError(f"X must be float32 (B, 1, 28, 28), it is {X.dtype} {tuple(X.shape)}")
+    low, high = X.aminmax()
+    if not 0 <= low <= high <= 1:
+        raise ValueError(f"pixels must lie in 0..1, these go from {low:g} to {high:g}")
+    if y is None:
+        return
+    if y.dtype != torch.int64 or y.shape != X.shape[:1]:
+        raise ValueError(f"y must be int64 ({len(X)},), it is {y.dtype} {tuple(y.shape)}")
+    low, high = y.aminmax()
+    if not 0 <= low <= high <= 9:
+        raise ValueError(f"labels must be 0 to 9, these go from {low} to {high}")
+
+
+def logits(y_hat: Tensor, X: Tensor) -> None:
+    """Raise ValueError unless `y_hat` holds ten logits for each image of `X`."""
+    if y_hat.shape != (len(X), 10):
+        found = tuple(y_hat.shape)
+        raise ValueError(f"the network must give logits of shape ({len(X)}, 10), it gives {found}")
+
+
+def images(images: Tensor, labels: Tensor) -> None:
+    """Raise ValueError unless these are uint8 images (N, 28, 28) with uint8 labels (N,), 0..9."""
+    if images.dtype != torch.uint8 or images.shape != (len(labels), 28, 28):
+        found = f"{images.dtype} {tuple(images.shape)}, with {len(labels)} labels"
+        raise ValueError(f"images must be torch.uint8 (N, 28, 28), with N labels, not {found}")
+    if len(labels) and not 0 <= labels.min() <= labels.max() <= 9:
+        raise ValueError(f"labels must be 0 to 9, these go from {labels.min()} to {labels.max()}")
+
+
+def training(
+    net: nn.Module, train_iter: Iterable, test_iter: Iterable, num_epochs: Any, lr: Any,
+    device: Any, optimizer: Any, scheduler: Any,
+) -> None:  # fmt: skip
+    """Raise ValueError for settings, data or parts that `train_ch6` cannot work with."""
+    if isinstance(num_epochs, bool) or not isinstance(num_epochs, Integral) or num_epochs < 1:
+        raise ValueError(f"num_epochs must be a whole number from 1 on, not {num_epochs!r}")
+    rate(lr)
+    data(net, train_iter, test_iter, device)
+    parts(net, optimizer, scheduler, num_epochs * len(train_iter))
+
+
+def rate(lr: Any) -> None:
+    """Raise ValueError unless `lr` is a number above 0 that float32 can hold."""
+    try:
+        value = math.nan if isinstance(lr, bool | str) else float(lr)
+    except (TypeError, ValueError):
+        value = math.nan
+    if not 0 < value < 3.4e38:
+        raise ValueError(f"lr, the learning rate, must be a number above 0, not {lr!r}")
+
+
+def data(net: nn.Module, train_iter: Iterable, test_iter: Iterable, device: Any) -> None:
+    """Raise ValueError unless the batches are images and `net` has ten logits for them.
+
+    Lazy layers, as today's book has them, get their sizes from this first batch.
+    """
+    for name, data_iter in [("train_iter", train_iter), ("test_iter", test_iter)]:
+        if not hasattr(data_iter, "__len__"):
+            kind = type(data_iter).__name__
+            raise ValueError(f"{name} must be a DataLoader or a list of batches, it is a {kind}")
+        if len(data_iter) == 0:
+            raise ValueError(f"{name} is empty: at least one batch of images is needed")
+    with torch.random.fork_rng(devices=[]):  # starting an iterator draws a random number
+        X, y = next(iter(test_iter))
+    batch(X, y)
+    lazy = any(isinstance(p, UninitializedParameter) for p in net.parameters())
+    modes = {module: module.training for module in net.modules()}
+    with torch.no_grad():
+        logits(net.eval().to(device)(X[:2].to(device)), X[:2])
+    for module, training in modes.items():
+        module.training = training
+    if lazy:
+        print("the lazy layers have their sizes now, and PyTorch's own initialisation")
+
+
+def parts(net: nn.Module, optimizer: Any, scheduler: Any, num_steps: int) -> None:
+    """Raise ValueError unless the three belong together and the schedule lasts `num_steps` more."""
+    if scheduler and not optimizer:
+        raise ValueError("a scheduler moves the learning rate of its optimizer: give that, too")
+    if not optimizer:
+        return
+    ours = set(map(id, net.parameters()))
+    theirs = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    if not ours & theirs:
+        raise ValueError(
+            "the optimizer holds the parameters of another network: make a new one from "
+            "net.parameters() whenever you make the network anew"
+        )
+    if scheduler and scheduler.optimizer is not optimizer:
+        raise ValueError("the scheduler belongs to another optimizer: make it from this one")
+    left = getattr(scheduler, "total_steps", math.inf) - getattr(scheduler, "last_epoch", 0)
+    if left < num_steps:
+        raise ValueError(
+            f"the scheduler has {left} steps left, and this training takes {num_steps}: make "
+            "optimizer and scheduler anew before each training"
+        )
+
+
+def layers(net: nn.Sequential) -> nn.Sequential:
+    """`net` itself. Raises ValueError unless it is an nn.Sequential."""
+    if not isinstance(net, nn.Sequential):
+        raise ValueError(f"net must be an nn.Sequential, it is of type {type(net).__name__}")
+    return net
+
+
+def forward(layer: nn.Module, X: Tensor) -> Tensor:
+    """`layer(X)`. Raises ValueError if `X` does not fit: what is expected, and what was found."""
+    try:
+        return layer(X)
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(_does_not_fit(layer, X)) from error
+
+
+def _does_not_fit(layer: nn.Module, X: Tensor) -> str:
+    """A sentence on a `layer` that cannot take `X`: what it expects and what it gets."""
+    name, found = type(layer).__name__, " x ".join(map(str, X.shape[1:]))
+    dtype = getattr(layer, "weight", X).dtype
+    if dtype != X.dtype:
+        return f"{name} expects {dtype} and gets {X.dtype}"
+    if isinstance(layer, nn.Linear):
+        return f"{name} expects {layer.in_features} values per image and gets {found}"
+    if isinstance(layer, nn.Conv2d) and X.dim() == 4 and X.shape[1] != layer.in_channels:
+        return f"{name} expects {layer.in_channels} channels and gets an image of {found}"
+    if name == "Reshape":
+        return f"{name} expects 784 values per image and gets {found}"
+    return f"{name} cannot take an input of {found} per image"
