@@ -297,4 +297,4 @@ def gradient_sizes(net) -> list[float]:
 
 def copy_weights(net) -> dict[str, Tensor]:
     """The state dict as a copy on the CPU."""
-    return {name: value.detach().cpu().clone() for name, value in net.state_dict().items()}
+    return {name: w.detach().cpu().contiguous().clone() for name, w in net.state_dict().items()}

@@ -21,21 +21,27 @@ def data_folder() -> Path:
     return COURSE / os.path.expanduser(os.environ.get("LENET_DATA") or "data")
 
 
-def read_idx(path: Path) -> torch.Tensor:
+def read_idx(path: Path | str) -> torch.Tensor:
     """One uncompressed IDX file as a uint8 tensor, such as (60000, 28, 28).
 
     Raises FileNotFoundError if it is not there, ValueError if it is damaged.
     """
+    path = Path(path)
     if not path.exists():
         raise FileNotFoundError(
             f"{path.name} is not in {path.parent}: run `make data` in the course's folder, or name "
             "the folder that holds the data in LENET_DATA"
         )
     content = path.read_bytes()
-    header = 4 + 4 * content[3] if content[:3] == b"\0\0\x08" and len(content) > 3 else 0
+    header = 4 + 4 * content[3] if len(content) > 3 else 4
     shape = [int.from_bytes(content[at : at + 4], "big") for at in range(4, header, 4)]
-    if not shape or 0 in shape or len(content) != header + math.prod(shape):
-        raise ValueError(f"{path.name} is damaged: run `make data` to fetch it again")
+    if content[:3] != b"\0\0\x08" or not shape or 0 in shape:
+        raise ValueError(f"{path.name} is no IDX file of bytes: run `make data` to fetch it again")
+    if len(content) != header + math.prod(shape):
+        raise ValueError(
+            f"{path.name} is {len(content)} bytes long, its header promises "
+            f"{header + math.prod(shape)}: run `make data` to fetch it again"
+        )
     return torch.tensor(np.frombuffer(content, np.uint8, offset=header).reshape(shape))
 
 

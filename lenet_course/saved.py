@@ -16,6 +16,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, fields
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -105,12 +106,10 @@ def load_weights(net: nn.Module, path: Path | str) -> nn.Module:
     if not isinstance(content, dict) or not isinstance(content.get("weights"), dict):
         raise ValueError(f"{path.name} does not hold the weights of a network")
     if content.get("network") != str(net):
-        raise ValueError(
-            f"{path.name} is of another network:\n{content.get('network')}\nand not of\n{net}"
-        )
+        raise ValueError(f"{path.name} {_other_network(str(net), str(content.get('network')))}")
     weights, expected = content["weights"], net.state_dict()
     if {n: _kind(w) for n, w in weights.items()} != {n: _kind(w) for n, w in expected.items()}:
-        raise ValueError(f"{path.name} holds tensors of other names, shapes or types than {net}")
+        raise ValueError(f"{path.name} holds other tensors than this network has")
     net.load_state_dict(weights)
     return net
 
@@ -121,6 +120,13 @@ def load_run(path: Path | str) -> lenet.Run:
     content = _open(path)
     _check_run(content, path)
     return lenet.Run(**content)
+
+
+def _other_network(ours: str, theirs: str) -> str:
+    """Where two networks, as `str` shows them, begin to differ."""
+    pairs = zip_longest(ours.splitlines(), theirs.splitlines(), fillvalue="nothing")
+    here, there = next(pair for pair in pairs if pair[0] != pair[1])
+    return f"is of another network: {here.strip()[:80]} here and {there.strip()[:80]} there"
 
 
 def _kind(tensor: Any) -> tuple | None:

@@ -1,6 +1,6 @@
 """Whatever a file holds, what reads it answers with what it should hold, or with one sentence.
 
-A thousand files each, the same ones every time: arbitrary bytes, and real files cut, lengthened
+Three hundred files each, the same ones every time: arbitrary bytes, and real files cut, lengthened
 and changed. The exercises' checks are treated so in test_exercises.py.
 """
 
@@ -18,8 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-thousand = settings(
-    max_examples=1000, deadline=None, derandomize=True, database=None,
+hundreds = settings(
+    max_examples=300, deadline=None, derandomize=True, database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # fmt: skip
 NAME = "file.bin"
@@ -66,7 +66,7 @@ small = b"\0\0\x08\3" + struct.pack(">3I", 2, 3, 4) + bytes(range(24))
 idx_files = st.binary(max_size=40) | changed(small) | st.builds(bytes.__add__, headers, st.binary())
 
 
-@thousand
+@hundreds
 @given(idx_files)
 def test_idx_files(path, content):
     path.write_bytes(content)
@@ -89,7 +89,7 @@ def file_of(content, **options):
 
 
 class Small(nn.Module):
-    """A few weights, so that a thousand files are read in seconds."""
+    """A few weights, so that hundreds of files are read in seconds."""
 
     def __init__(self):
         super().__init__()
@@ -137,8 +137,8 @@ def files(whole):
     return bytes_of | contents(whole).map(file_of)
 
 
-@thousand
-@given(files(WEIGHTS))
+@hundreds
+@given(files({"network": str(Small()), "weights": WEIGHTS}))
 def test_files_of_weights(path, content):
     path.write_bytes(content)
     net = Small()
@@ -146,7 +146,7 @@ def test_files_of_weights(path, content):
         assert all(torch.equal(value, WEIGHTS[name]) for name, value in net.state_dict().items())
 
 
-@thousand
+@hundreds
 @given(files(asdict(RUN)))
 def test_files_of_a_run(path, content):
     path.write_bytes(content)
@@ -160,13 +160,13 @@ def test_files_of_a_run(path, content):
 def test_a_changed_byte_in_a_real_file_is_noticed(path, net):
     """Each byte of weights stands under a checksum: what is loaded is what was saved."""
     saved.save_weights(net, path)
-    content, saved = path.read_bytes(), state_of(net)
+    content, written = path.read_bytes(), state_of(net)
     other = lenet.make_lenet()
     before, noticed = state_of(other), 0
-    for at in np.random.default_rng(0).integers(len(content), size=300):
+    for at in np.random.default_rng(0).integers(len(content), size=100):
         path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
         other.load_state_dict(before)
-        known = before if refused(saved.load_weights, other, path) is None else saved
+        known = before if refused(saved.load_weights, other, path) is None else written
         assert all(torch.equal(value, known[name]) for name, value in other.state_dict().items())
         noticed += known is before
-    assert noticed > 285  # the rest hit what is no weight: padding, dates
+    assert noticed > 93  # the rest hit what is no weight: padding, dates

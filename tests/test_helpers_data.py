@@ -4,6 +4,7 @@ import lenet_helpers as lenet
 from lenet_course import checks, data_files
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -104,6 +105,21 @@ def test_data_folder_can_be_named(monkeypatch, tmp_path):
     assert data_files.data_folder() == lenet.COURSE / "data"
     monkeypatch.setenv("LENET_DATA", str(tmp_path))
     assert data_files.data_folder() == tmp_path
+    monkeypatch.setenv("LENET_DATA", "mine")  # wherever the notebook is that asks
+    assert data_files.data_folder() == lenet.COURSE / "mine"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("LENET_DATA", "~/mine")
+    assert data_files.data_folder() == tmp_path / "mine"
+
+
+@pytest.mark.parametrize("name", ["data", "elsewhere"])
+def test_d2l_s_loaders_read_beside_the_data(monkeypatch, tmp_path, name):
+    (tmp_path / name / "MNIST").mkdir(parents=True)
+    monkeypatch.setenv("LENET_DATA", str(tmp_path / name))
+    before = Path.cwd()
+    with data_files.beside_data():
+        assert Path("../data/MNIST").is_dir()
+    assert Path.cwd() == before
 
 
 def test_missing_file_says_what_to_do(monkeypatch, tmp_path):
@@ -158,14 +174,14 @@ IMAGES, LABELS = torch.zeros(3, 28, 28, dtype=torch.uint8), torch.zeros(3, dtype
 @pytest.mark.parametrize(
     ("images", "labels", "message"),
     [
-        (IMAGES.float(), LABELS, "images must be uint8 .* these are torch.float32"),
-        (IMAGES[:, 1:], LABELS, r"of shape \(N, 28, 28\), these are torch.uint8 \(3, 27, 28\)"),
-        (IMAGES, LABELS[:2], r"3 images need as many labels, not \(2,\)"),
+        (IMAGES.float(), LABELS, "images must be torch.uint8 .* not torch.float32"),
+        (IMAGES[:, 1:], LABELS, r"\(N, 28, 28\), with N labels, not torch.uint8 \(3, 27, 28\)"),
+        (IMAGES, LABELS[:2], r"torch.uint8 \(3, 28, 28\), with 2 labels"),
         (IMAGES, LABELS + 10, "labels must be 0 to 9, these go from 10 to 10"),
         (IMAGES, LABELS.char() - 1, "labels must be 0 to 9, these go from -1 to -1"),
     ],
 )
-def test_image_tensors_refuse(images, labels, message):
+def test_a_dataset_refuses(images, labels, message):
     with pytest.raises(ValueError, match=message):
         lenet.ImageDataset(images, labels)
 
@@ -176,16 +192,16 @@ X, Y = torch.full((4, 1, 28, 28), 0.5), torch.tensor([0, 9, 5, 1])
 @pytest.mark.parametrize(
     ("X", "y", "message"),
     [
-        (X[:, 0], Y, r"X must have the shape \(B, 1, 28, 28\), it has \(4, 28, 28\)"),
-        (X[..., 1:], Y, r"X must have the shape \(B, 1, 28, 28\), it has \(4, 1, 28, 27\)"),
-        (X.repeat(1, 3, 1, 1), Y, r"it has \(4, 3, 28, 28\)"),
-        (X.double(), Y, "X must be float32, it is torch.float64"),
-        (X[:0], Y[:0], "X is an empty batch"),
+        (X[:, 0], Y, r"X must be float32 \(B, 1, 28, 28\), it is torch.float32 \(4, 28, 28\)"),
+        (X[..., 1:], Y, r"it is torch.float32 \(4, 1, 28, 27\)"),
+        (X.repeat(1, 3, 1, 1), Y, r"it is torch.float32 \(4, 3, 28, 28\)"),
+        (X.double(), Y, "X must be float32 .*, it is torch.float64"),
+        (X[:0], Y[:0], r"it is torch.float32 \(0, 1, 28, 28\)"),
         (X * 510, Y, r"pixels must lie in 0..1, these go from 255 to 255"),
         (X - 0.6, Y, r"pixels must lie in 0..1, these go from -0.1 to -0.1"),
         (X * float("nan"), Y, r"pixels must lie in 0..1, these go from nan to nan"),
-        (X, Y[:3], r"y must be int64 of shape \(4,\), it is torch.int64 \(3,\)"),
-        (X, Y.int(), r"y must be int64 of shape \(4,\), it is torch.int32 \(4,\)"),
+        (X, Y[:3], r"y must be int64 \(4,\), it is torch.int64 \(3,\)"),
+        (X, Y.int(), r"y must be int64 \(4,\), it is torch.int32 \(4,\)"),
         (X, Y + 1, "labels must be 0 to 9, these go from 1 to 10"),
         (X, Y - 1, "labels must be 0 to 9, these go from -1 to 8"),
     ],

@@ -20,30 +20,30 @@ class Probe(nn.Module):
 
 
 class Oracle(nn.Module):
-    """Answers class `hit` for the images of batch `number`, else class `miss`."""
+    """Predicts for all images of a batch the next of `classes`."""
 
-    def __init__(self, *answers):
+    def __init__(self, *classes):
         super().__init__()
-        self.answers, self.weight = list(answers), nn.Parameter(torch.zeros(1))
+        self.classes, self.weight = list(classes), nn.Parameter(torch.zeros(1))
 
     def forward(self, X):
-        scores = torch.zeros(len(X), 10)
-        scores[:, self.answers.pop(0)] = 1
-        return scores
+        logits = torch.zeros(len(X), 10)
+        logits[:, self.classes.pop(0)] = 1
+        return logits
 
 
 def test_share_of_right_answers_counted_by_hand(net, test_iter):
     right = total = 0
     net.eval()
     for X, y in test_iter:
-        for scores, label in zip(net(X), y, strict=True):
-            right += int(scores.argmax()) == int(label)
+        for logits, label in zip(net(X), y, strict=True):
+            right += int(logits.argmax()) == int(label)
             total += 1
     assert lenet.evaluate_accuracy_gpu(net, test_iter) == right / total
     assert 0 < right < total == 1000
 
 
-def test_one_class_in_ten_is_right_by_always_saying_the_same(fashion):
+def test_always_the_same_prediction_is_correct_one_time_in_ten(fashion):
     test_iter = lenet.batches(fashion[1], batch_size=256, shuffle=False)
     assert lenet.evaluate_accuracy_gpu(Oracle(*[3] * 40), test_iter) == 0.1
 
@@ -59,17 +59,18 @@ def test_a_small_last_batch_counts_by_its_images():
 @pytest.mark.parametrize("use", ["evaluate_accuracy_gpu", "predict"])
 def test_evaluation_mode_without_gradients(net, test_iter, use):
     net.append(Probe()).train()
+    net[2].eval()  # a mode that it has for a reason of its own
     if use == "predict":
         lenet.predict(net, next(iter(test_iter))[0])
     else:
         lenet.evaluate_accuracy_gpu(net, test_iter)
     assert set(net[-1].calls) == {(False, False)}
-    assert not net.training and torch.is_grad_enabled()
+    assert net.training and not net[2].training and torch.is_grad_enabled()
     assert all(p.grad is None for p in net.parameters())
 
 
 def test_dropout_is_off(net, test_iter):
-    """LeNet answers alike in both modes; with dropout, a forgotten eval() shows in the numbers."""
+    """LeNet gives the same in both modes; with dropout, a forgotten eval() shows in the numbers."""
     without = lenet.evaluate_accuracy_gpu(net, test_iter)
     net.insert(8, nn.Dropout(0.9))
     net.train()
@@ -82,10 +83,10 @@ def test_dropout_is_off(net, test_iter):
 def test_predict_gives_probabilities(net, test_iter):
     X, _ = next(iter(test_iter))
     p = lenet.predict(net, X)
-    scores = net(X).detach()
+    logits = net(X).detach()
     assert p.shape == (500, 10) and p.device.type == "cpu"
     assert torch.allclose(p.sum(dim=1), torch.ones(500))
-    assert torch.allclose(p, scores.exp() / scores.exp().sum(dim=1, keepdim=True))
+    assert torch.allclose(p, logits.exp() / logits.exp().sum(dim=1, keepdim=True))
 
 
 def test_no_accuracy_of_no_images(net):
@@ -99,13 +100,13 @@ def test_images_that_do_not_fit_are_refused(net, test_iter):
         lenet.evaluate_accuracy_gpu(net, [(X, y), (X * 255, y)])  # every batch is looked at
     with pytest.raises(ValueError, match="labels must be 0 to 9"):
         lenet.evaluate_accuracy_gpu(net, [(X, y + 1)])
-    with pytest.raises(ValueError, match="X must have the shape"):
+    with pytest.raises(ValueError, match=r"X must be float32 \(B, 1, 28, 28\)"):
         lenet.predict(net, X[0])
 
 
 @pytest.mark.parametrize("use", ["evaluate_accuracy_gpu", "predict"])
-def test_a_network_with_other_answers_is_refused(net, test_iter, use):
+def test_a_network_with_other_logits_is_refused(net, test_iter, use):
     net[-1] = nn.Linear(84, 3)
     X, _ = next(iter(test_iter))
-    with pytest.raises(ValueError, match=r"answer with shape \(500, 10\).* with \(500, 3\)"):
+    with pytest.raises(ValueError, match=r"logits of shape \(500, 10\), it gives \(500, 3\)"):
         getattr(lenet, use)(net, X if use == "predict" else test_iter)

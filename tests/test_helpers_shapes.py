@@ -116,10 +116,10 @@ def test_tracing_changes_nothing(net):
 @pytest.mark.parametrize(
     ("layers", "message"),
     [
-        ([nn.Flatten(), nn.Linear(400, 3)], "Linear expects 400 values an image and gets 784"),
+        ([nn.Flatten(), nn.Linear(400, 3)], "Linear expects 400 values per image and gets 784"),
         ([nn.Conv2d(3, 6, 5)], "Conv2d expects 3 channels and gets an image of 1 x 28 x 28"),
-        ([nn.Conv2d(1, 6, 40)], "Conv2d cannot take an input of 1 x 28 x 28 an image"),
-        ([nn.AvgPool2d(40)], "AvgPool2d cannot take an input of 1 x 28 x 28 an image"),
+        ([nn.Conv2d(1, 6, 40)], "Conv2d cannot take an input of 1 x 28 x 28 per image"),
+        ([nn.AvgPool2d(40)], "AvgPool2d cannot take an input of 1 x 28 x 28 per image"),
     ],
 )
 def test_says_which_layer_does_not_fit(layers, message):
@@ -132,11 +132,11 @@ def test_says_which_layer_does_not_fit(layers, message):
 def test_says_that_an_image_has_the_wrong_size(net):
     with pytest.raises(ValueError) as caught:
         lenet.trace_shapes(net, torch.rand(1, 1, 32, 33))
-    assert str(caught.value) == "Reshape expects 784 values an image and gets 1 x 32 x 33"
+    assert str(caught.value) == "Reshape expects 784 values per image and gets 1 x 32 x 33"
 
 
 def test_without_padding_the_first_dense_layer_does_not_fit(net):
     net[1] = nn.Conv2d(1, 6, kernel_size=5)
     with pytest.raises(ValueError) as caught:
         lenet.trace_shapes(net, torch.rand(1, 1, 28, 28))
-    assert str(caught.value) == "Linear expects 400 values an image and gets 256"
+    assert str(caught.value) == "Linear expects 400 values per image and gets 256"
