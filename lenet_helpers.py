@@ -284,9 +284,9 @@ def train_epoch(net, train_iter, epoch, optimizer, scheduler, run, callback) -> 
 
 def end_epoch(net, test_iter, run) -> None:
     """The accuracy on the test images, and a checkpoint."""
-    run.test_acc = evaluate_accuracy_gpu(net, test_iter)
+    run.test_acc, weights = evaluate_accuracy_gpu(net, test_iter), copy_weights(net)
     run.test.append((run.epoch, run.test_acc))
-    run.checkpoints.append(copy_weights(net))
+    run.checkpoints.append(weights)
 
 
 def gradient_sizes(net) -> list[float]:
