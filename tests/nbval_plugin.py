@@ -1,4 +1,4 @@
-"""How a notebook's stored outputs are compared with those of a new run: nbval, and five rules more.
+"""How a notebook's stored outputs are compared with those of a new run: nbval, and six rules more.
 
 - A cell tagged `tolerance=0.02` may print numbers that differ from the stored ones by up to 0.02;
   all other text has to be equal.
@@ -7,6 +7,7 @@
 - Pictures are compared too, with room for what another processor draws differently, and only in
   size where the cell has a tolerance.
 - A cell that was never run fails. nbval would compare it with nothing.
+- After a chapter's last cell its claims are evaluated in its kernel (tests/claims), each as a test.
 - A failure names chapter and cell, what was expected and what came; and at the end of the tests a
   line a notebook tells what was compared, and how.
 """
@@ -22,6 +23,8 @@ import numpy as np
 import pytest
 from nbval.plugin import IPyNbCell, IPyNbFile, NbCellError, coalesce_streams
 from PIL import Image
+
+from tests.claims import load as load_claims
 
 TALLY = pytest.StashKey[dict]()
 PICTURES = "image/png", "image/jpeg"
@@ -56,8 +59,8 @@ def summary(tally):
     return (
         f"{tally['compared']} cells compared ({tally['no output']} of them without output, "
         f"{tally['tolerance']} within a tolerance, {tally['masked']} masked by the sanitize file), "
-        f"{tally['not compared']} not compared, {tally['skipped']} skipped"
-        + (f", {tally['failed']} failed" if tally["failed"] else "")
+        f"{tally['not compared']} not compared, {tally['skipped']} skipped, "
+        f"{tally['claims']} claims" + (f", {tally['failed']} failed" if tally["failed"] else "")
     )
 
 
@@ -74,6 +77,15 @@ class Notebook(IPyNbFile):
                 cell=cell.cell,
                 options=cell.options,
             )
+        claims = load_claims(self.path.stem)
+        setup = [("", claims.setup)] if claims.setup else []
+        for number, (sentence, expression) in enumerate(setup + claims.claims, start=1):
+            yield Claim.from_parent(
+                self,
+                name=f"claim {number}: {sentence[:60]}",
+                sentence=sentence,
+                code=f"assert ({expression}), 'it is not so'" if sentence else expression,
+            )
 
     def get_kernel_message(self, timeout=None, stream="iopub"):
         while True:
@@ -83,6 +95,48 @@ class Notebook(IPyNbFile):
             # nbval would only say that it does not know these two.
             if message["msg_type"] not in ("update_display_data", "clear_output"):
                 return message
+
+
+class Claim(pytest.Item):
+    """A sentence of the chapter's text, and what must be true for it in the chapter's kernel."""
+
+    def __init__(self, *, sentence, code, **kwargs):
+        super().__init__(**kwargs)
+        self.sentence, self.code = sentence, code
+
+    def runtest(self):
+        tally = self.config.stash[TALLY].setdefault(self.parent.path.name, Counter())
+        tally["claims"] += bool(self.sentence)
+        kernel = self.parent.kernel
+        message = kernel.execute_cell_input(self.code, allow_stdin=False)
+        kernel.await_reply(message, timeout=self.config.option.nbval_cell_timeout)
+        error = None
+        while True:
+            answer = kernel.get_message("iopub", timeout=60)
+            if answer["parent_header"].get("msg_id") != message:
+                continue
+            if answer["msg_type"] == "error":
+                error = answer["content"]
+            if answer["content"].get("execution_state") == "idle":
+                break
+        if error:
+            tally["failed"] += 1
+            raise ClaimError(f"{error['ename']}: {error['evalue']}")
+
+    def repr_failure(self, excinfo):
+        if not isinstance(excinfo.value, ClaimError):
+            return super().repr_failure(excinfo)
+        return (
+            f"{self.parent.path.name} says: {self.sentence}\nbut {self.code}\n{excinfo.value}\n"
+            f"See tests/claims/{self.parent.path.stem}.py."
+        )
+
+    def reportinfo(self):
+        return self.path, 0, f"{self.parent.path.name}: {self.sentence}"
+
+
+class ClaimError(Exception):
+    """What the text says is not so."""
 
 
 class Cell(IPyNbCell):

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from mutants import key_of, mutants, planted, paths_for
+from mutants import key_of, mutants, paths_for, planted
 
 COURSE = Path(__file__).resolve().parents[1]
 

@@ -15,7 +15,6 @@ import pytest
 import torch
 from torch import nn
 
-
 CHANCE = random.Random(0)
 MOMENTS = [CHANCE.uniform(0, 0.5) for _ in range(60)]  # seconds
 
