@@ -27,7 +27,7 @@ class Step:
     activation: type = nn.Sigmoid
     pool: type = nn.AvgPool2d
     momentum: float = 0.0  # Nesterov's, if not 0
-    one_cycle: bool = False  # the learning rate rises to lr and falls to almost nothing
+    one_cycle: bool = False  # lr rises and falls to almost nothing, momentum the other way round
     weight_decay: float = 0.0
     batch_norm: bool = False
     seeds: int = 3
@@ -40,7 +40,7 @@ def steps() -> list[Step]:
         ("ReLU instead of sigmoid", {"activation": nn.ReLU}),
         ("max instead of average pooling", {"pool": nn.MaxPool2d}),
         ("Nesterov momentum 0.9", {"momentum": 0.9}),
-        ("one-cycle learning rate", {"one_cycle": True}),
+        ("one-cycle schedule", {"one_cycle": True}),
         ("weight decay 0.0005", {"weight_decay": 5e-4}),
         ("batch normalisation", {"batch_norm": True}),
         ("learning rate 0.2 at its peak", {"lr": 0.2}),
