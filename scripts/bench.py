@@ -1,37 +1,43 @@
 """Measure the course against the lesson's own code: `make bench` writes results/bench.json.
 
-Three ways to train LeNet on Fashion-MNIST for ten epochs take turns, each in a fresh Jupyter kernel
-on the CPU, several rounds:
+Three ways to train LeNet on Fashion-MNIST take turns, each in a fresh Jupyter kernel on the CPU:
 
     lesson   d2l's loader, d2l's Animator, d2l.train_ch6: the lesson as it stands
-    course   lenet_helpers with lenet_live's curves, as in chapter 3
-    bare     forward, backward and step alone, on batches that are ready in memory
+    course   lenet_helpers with LiveCurves, as in chapter 3
+    bare     forward pass, backward pass and step alone, on batches that are ready in memory
 
-The table gives medians over the rounds. Peak memory is taken in runs of its own: to look at it
-takes time. Then two kernels with the course train at once. About twenty minutes on a quiet machine
-with two cores; `--quick` takes two, with two epochs and one round.
+Then the memory of each, two trainings at once, and, where Chromium is installed, training in
+JupyterLab with a browser that draws the curves, in turn with training without curves. It reports
+medians and judges nothing. About half an hour on two quiet cores; `--quick` takes two minutes.
 """
 
 import argparse
 import json
 import os
+import shutil
 import statistics
 import sys
+import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
-from jupyter_client.manager import start_new_kernel
+from kernel import COURSE, Kernel
 
-ROOT = Path(__file__).resolve().parents[1]
-RESULT = ROOT / "results" / "bench.json"
+RESULT = COURSE / "results" / "bench.json"
 
 LESSON = """
 import time
 import torch
+from matplotlib_inline import backend_inline
 from torch import nn
 from d2l import torch as d2l
+from lenet_course import data_files
+
+# The only change: IPython 9 has this function at another place.
+d2l.use_svg_display = lambda: backend_inline.set_matplotlib_formats("svg")
 
 class Reshape(torch.nn.Module):
     def forward(self, x):
@@ -47,36 +53,25 @@ net = torch.nn.Sequential(
     nn.Linear(16 * 5 * 5, 120), nn.Sigmoid(),
     nn.Linear(120, 84), nn.Sigmoid(),
     nn.Linear(84, 10))
-train_iter, test_iter = d2l.load_data_fashion_mnist(batch_size=256)
+with data_files.beside_data():
+    train_iter, test_iter = d2l.load_data_fashion_mnist(batch_size=256)
 """
-TRAIN_LESSON = """
-tic = time.perf_counter()
-d2l.train_ch6(net, train_iter, test_iter, {epochs}, 0.9, torch.device("cpu"))
-found = {{"seconds": time.perf_counter() - tic}}
-"""
+TRAIN_LESSON = "d2l.train_ch6(net, train_iter, test_iter, {epochs}, 0.9, torch.device('cpu'))"
 
-COURSE = """
+COURSE_CODE = """
 import lenet_helpers as lenet
+from lenet_course.curves import LiveCurves
 import time
 import torch
-from lenet_live import LiveCurves
 
 torch.manual_seed(0)
 net = lenet.make_lenet()
 train_iter, test_iter = lenet.load_data_fashion_mnist(batch_size=256)
 """
-TRAIN_COURSE = """
-curves = LiveCurves()
-tic = time.perf_counter()
-run = lenet.train_ch6(net, train_iter, test_iter, {epochs}, 0.9, "cpu", curves=curves)
-seconds = time.perf_counter() - tic
-print(run)
-found = {{
-    "seconds": seconds,
-    "chart_share": curves.seconds / seconds,
-    "pictures_per_second": curves.pictures / seconds,
-}}
-"""
+TRAIN_COURSE = """curves = LiveCurves()
+print(lenet.train_ch6(net, train_iter, test_iter, {epochs}, 0.9, "cpu", callback=curves))
+found |= {{"curves_seconds": curves.seconds, "pictures": curves.pictures}}"""
+TRAIN_WITHOUT = 'print(lenet.train_ch6(net, train_iter, test_iter, {epochs}, 0.9, "cpu"))'
 
 BARE = """
 import lenet_helpers as lenet
@@ -89,192 +84,169 @@ batches = list(lenet.load_data_fashion_mnist(batch_size=256)[0])
 optimizer = torch.optim.SGD(net.parameters(), lr=0.9)
 loss = torch.nn.CrossEntropyLoss()
 """
-TRAIN_BARE = """
-tic = time.perf_counter()
-for _ in range({epochs}):
+TRAIN_BARE = """for _ in range({epochs}):
     for X, y in batches:
         optimizer.zero_grad()
         loss(net(X), y).backward()
-        optimizer.step()
-found = {{"seconds": time.perf_counter() - tic}}
-"""
+        optimizer.step()"""
 WAYS = {
     "lesson": (LESSON, TRAIN_LESSON),
-    "course": (COURSE, TRAIN_COURSE),
+    "course": (COURSE_CODE, TRAIN_COURSE),
     "bare": (BARE, TRAIN_BARE),
-    "torch": ("import torch", ""),  # not trained: the memory that all of them begin with
 }
-TIMED = ("lesson", "course", "bare")
+TIMED = """import json
+found = {{}}
+tic = time.perf_counter()
+{train}
+found["seconds"] = time.perf_counter() - tic
+print("found", json.dumps(found))
+"""
 
 
-class Kernel:
-    """A fresh Jupyter kernel in the notebooks' folder, ready to train in one of the WAYS."""
-
-    def __init__(self, way):
-        prepare, self.train_code = WAYS[way]
-        env = os.environ | {"CUDA_VISIBLE_DEVICES": "", "JUPYTER_PREFER_ENV_PATH": "1"}
-        self.manager, self.client = start_new_kernel(
-            kernel_name="python3", cwd=str(ROOT / "notebooks"), env=env
-        )
-        self.run(prepare)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.client.stop_channels()
-        self.manager.shutdown_kernel(now=True)
-
-    def run(self, code):
-        """Run code, read what it displays as a browser would, and return what it printed."""
-        printed = []
-
-        def hook(message):
-            if message["msg_type"] == "stream":
-                printed.append(message["content"]["text"])
-
-        reply = self.client.execute_interactive(code, output_hook=hook, timeout=1800)["content"]
-        if reply["status"] != "ok":
-            sys.exit(f"bench: {reply['ename']}: {reply['evalue']}")
-        return "".join(printed)
-
-    def train(self, epochs):
-        """What was found, with the loss that the run printed."""
-        printed = self.run(self.train_code.format(epochs=epochs))
-        found = json.loads(self.run("import json; print(json.dumps(found))"))
-        losses = [line for line in printed.splitlines() if line.startswith("loss ")]
-        return found | ({"printed": losses[-1]} if losses else {})
-
-    def processes(self):
-        kernel = psutil.Process(self.manager.provisioner.process.pid)
-        return [kernel, *kernel.children(recursive=True)]
-
-    def memory(self):
-        """MB of the kernel and its worker processes, pages that they share counted once.
-
-        0 if a worker came or went meanwhile: then what it shares would have been counted twice.
-        """
-        processes = self.processes()
-        try:
-            total = sum(process.memory_full_info().pss for process in processes)
-        except psutil.NoSuchProcess:
-            return 0.0
-        return total / 1e6 if self.processes() == processes else 0.0
+def timed(train: str, epochs: int) -> str:
+    return TIMED.format(train=train.format(epochs=epochs))
 
 
-def peak_memory(way, epochs, pause=0.2):
-    """MB at most, while a new kernel trains."""
-    with Kernel(way) as kernel:
-        peak, done = 0.0, threading.Event()
+def train_alone(way: str, epochs: int) -> dict:
+    """Seconds of one training in a fresh kernel, and what it printed and counted."""
+    prepare, train = WAYS[way]
+    with Kernel(CUDA_VISIBLE_DEVICES="") as kernel:
+        kernel.printed(prepare)
+        return result(kernel.printed(timed(train, epochs)))
+
+
+def result(printed: str) -> dict:
+    lines = printed.splitlines()
+    found = json.loads(next(line for line in lines if line.startswith("found "))[6:])
+    return found | {"printed": next((line for line in lines if line.startswith("loss ")), "")}
+
+
+def two_at_once(epochs: int) -> list[float]:
+    with ThreadPoolExecutor(2) as both:
+        return [run["seconds"] for run in both.map(train_alone, ["course"] * 2, [epochs] * 2)]
+
+
+def peak_memory(way: str, epochs: int) -> float:
+    """MB at most, of a kernel and its worker processes, pages that they share counted once."""
+    prepare, train = WAYS[way]
+    with Kernel(CUDA_VISIBLE_DEVICES="") as kernel:
+        kernel.printed(prepare)
+        peaks, done = [0.0], threading.Event()
 
         def watch():
-            nonlocal peak
-            while not done.wait(pause):
-                peak = max(peak, kernel.memory())
+            while not done.wait(0.2):
+                peaks.append(memory_of(kernel.pid))
 
         watcher = threading.Thread(target=watch)
         watcher.start()
-        try:
-            kernel.train(epochs)
-        finally:
-            done.set()
-            watcher.join()
-        return peak
+        kernel.printed(timed(train, epochs))
+        done.set()
+        watcher.join()
+        return max(peaks)
 
 
-def train_alone(way, epochs):
-    with Kernel(way) as kernel:
-        return kernel.train(epochs)
+def memory_of(pid: int) -> float:
+    """MB of a process and its children; 0 if one came or went: it would be counted twice."""
+    kernel = psutil.Process(pid)
+    processes = [kernel, *kernel.children(recursive=True)]
+    try:
+        total = sum(process.memory_full_info().pss for process in processes)
+    except psutil.NoSuchProcess:
+        return 0.0
+    same = [kernel, *kernel.children(recursive=True)] == processes
+    return total / 1e6 if same else 0.0
 
 
-def train_two_at_once(epochs):
-    """Seconds of two kernels with the course that train at the same time."""
-    with Kernel("course") as one, Kernel("course") as other:
-        seconds = []
-        threads = [
-            threading.Thread(target=lambda k=k: seconds.append(k.train(epochs)["seconds"]))
-            for k in (one, other)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        return seconds
+def torch_memory() -> float:
+    with Kernel(CUDA_VISIBLE_DEVICES="") as kernel:
+        kernel.printed("import torch")
+        return memory_of(kernel.pid)
 
 
-def measure(epochs, rounds):
-    found, peaks = {way: [] for way in TIMED}, {"lesson": [], "course": []}
-    for number in range(rounds):
-        for way in TIMED:
-            found[way].append(train_alone(way, epochs))
-            say(f"round {number + 1} of {rounds}, {way}: {found[way][-1]['seconds']:.1f} s")
+def in_browser(epochs: int, rounds: int) -> dict:
+    """Seconds of training in JupyterLab, with curves and without, in turn, in a real Chromium."""
+    sys.path.insert(0, str(COURSE / "tests" / "browser"))
+    from lab import Lab, Server, chromium
+
+    found = {"with": [], "without": [], "pictures": []}
+    with tempfile.TemporaryDirectory() as folder, chromium() as browser:
+        server = Server(Path(folder))
+        lab = Lab(server, browser)
+        notebook = lab.new(
+            [COURSE_CODE, timed(TRAIN_COURSE, epochs), timed(TRAIN_WITHOUT, epochs)],
+            size=(1366, 768),
+        )
+        notebook.run_all(timeout=1e6)  # warm
+        for _ in range(rounds):
+            for kind, cell in (("with", 1), ("without", 2)):
+                notebook.run(cell)
+                notebook.wait(timeout=1e6)
+                run = result(notebook.text(cell))
+                found[kind].append(run["seconds"])
+                found["pictures"].append(run.get("pictures", 0) / run["seconds"])
+        lab.close_all()
+        server.close()
+    say(f"in JupyterLab: {found}")
+    median = {kind: statistics.median(found[kind]) for kind in ("with", "without")}
+    return {
+        "browser_share": round(median["with"] / median["without"] - 1, 4),
+        "browser_pictures_per_second": round(max(found["pictures"]), 2),
+        "browser_seconds": {kind: [round(s, 1) for s in found[kind]] for kind in median},
+    }
+
+
+def measure(epochs: int, rounds: int) -> dict:
+    runs = {way: [] for way in WAYS}
+    peaks = {way: [] for way in ("lesson", "course")}
+    for number in range(1, rounds + 1):
+        for way in WAYS:
+            runs[way].append(train_alone(way, epochs))
+            say(f"round {number} of {rounds}, {way}: {runs[way][-1]['seconds']:.1f} s")
         for way in peaks:
             peaks[way].append(peak_memory(way, epochs))
-            say(f"round {number + 1} of {rounds}, {way}: {peaks[way][-1]:.0f} MB")
-    with Kernel("torch") as kernel:
-        torch_memory = kernel.memory()
-    memory = {way: statistics.median(peaks[way]) for way in peaks}
-    at_once = train_two_at_once(epochs)
-    say("two at once: " + ", ".join(f"{seconds:.1f} s" for seconds in at_once))
+            say(f"round {number} of {rounds}, {way}: {peaks[way][-1]:.0f} MB")
 
     def median(way, key="seconds"):
-        return statistics.median(run[key] for run in found[way])
+        return statistics.median(run[key] for run in runs[way])
 
+    at_once = two_at_once(epochs)
+    say("two at once: " + ", ".join(f"{seconds:.1f} s" for seconds in at_once))
+    course, memory = median("course"), {way: statistics.median(peaks[way]) for way in peaks}
     return {
         "epochs": epochs,
         "rounds": rounds,
         "cores": os.cpu_count(),
-        "lesson_seconds": round(median("lesson"), 1),
-        "course_seconds": round(median("course"), 1),
-        "bare_seconds": round(median("bare"), 1),
-        "course_to_lesson": round(median("course") / median("lesson"), 3),
-        "course_to_bare": round(median("course") / median("bare"), 3),
-        "chart_share": round(median("course", "chart_share"), 4),
-        "pictures_per_second": round(median("course", "pictures_per_second"), 2),
-        "lesson_megabytes": round(memory["lesson"]),
-        "course_megabytes": round(memory["course"]),
-        "torch_megabytes": round(torch_memory),
+        **{f"{way}_seconds": round(median(way), 1) for way in WAYS},
+        "course_to_lesson": round(course / median("lesson"), 3),
+        "course_to_bare": round(course / median("bare"), 3),
+        "chart_share": round(median("course", "curves_seconds") / course, 4),
+        "pictures_per_second": round(median("course", "pictures") / course, 2),
+        **{f"{way}_megabytes": round(memory[way]) for way in memory},
+        "torch_megabytes": round(torch_memory()),
         "memory_ratio": round(memory["course"] / memory["lesson"], 3),
-        "two_at_once_ratio": round(statistics.median(at_once) / median("course"), 2),
-        "lesson_result": found["lesson"][0]["printed"],
-        "course_result": found["course"][0]["printed"],
-        "all_seconds": {way: [round(r["seconds"], 1) for r in found[way]] for way in TIMED},
-        "all_megabytes": {way: [round(peak) for peak in peaks[way]] for way in peaks},
+        "two_at_once_ratio": round(statistics.median(at_once) / course, 2),
+        **{f"{way}_printed": runs[way][0]["printed"] for way in ("lesson", "course")},
+        "all_seconds": {way: [round(run["seconds"], 1) for run in runs[way]] for way in runs},
     }
 
 
-TABLE = """
-{epochs} epochs on {cores} cores, median of {rounds} rounds      found   asked for
-  lesson                                    {lesson_seconds:7.1f} s
-  course, live curves and all               {course_seconds:7.1f} s
-  bare forward, backward and step           {bare_seconds:7.1f} s
-  course / lesson                           {course_to_lesson:7.2f}     at most 0.33
-  course / bare                             {course_to_bare:7.2f}     at most 1.20
-  memory, course / lesson                   {memory_ratio:7.2f}     at most 0.60
-  of it, Jupyter with PyTorch loaded        {torch_megabytes:7} MB
-  two at once / one alone                   {two_at_once_ratio:7.2f}     about 2
-  share of the live curves                  {chart_share:7.1%}     at most 3 %
-  pictures a second                         {pictures_per_second:7.1f}     at least 4
-  lesson printed: {lesson_result}
-  course printed: {course_result}
-"""
-
-
-def say(text):
+def say(text: str) -> None:
     print(f"{time.strftime('%H:%M:%S')}  {text}", flush=True)
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description="Measure the course against the lesson.")
     parser.add_argument("--quick", action="store_true", help="two epochs, one round, nothing saved")
     parser.add_argument("--rounds", type=int, default=3, help="of ten epochs, 3 if not said")
     options = parser.parse_args()
-    result = measure(*((2, 1) if options.quick else (10, options.rounds)))
-    print(TABLE.format(**result))
+    epochs, rounds = (2, 1) if options.quick else (10, options.rounds)
+    found = measure(epochs, rounds)
+    if shutil.which("chromium"):
+        found |= in_browser(min(epochs, 3), 2 * rounds)
+    text = json.dumps(found, indent=2) + "\n"
+    print(text)
     if not options.quick:
-        RESULT.parent.mkdir(exist_ok=True)
-        RESULT.write_text(json.dumps(result, indent=2) + "\n")
-        print(f"written to {RESULT.relative_to(ROOT)}")
+        RESULT.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
