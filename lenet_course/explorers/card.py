@@ -1,16 +1,10 @@
-"""What the explorers share: a picture, its colours, a click on it, and the card around it all.
-
-A `Picture` is drawn once and comes out twice: as SVG for the living widget (a few milliseconds,
-where a matplotlib figure takes ninety) and as a figure for the still that a notebook stores.
-"""
+"""What the explorers share: colours, how a network reads an image, the card around a picture."""
 
 import lenet_helpers as lenet
 from lenet_course import checks
-from lenet_course.curves_old import COLORS, CSS_DPI, show_widget
+from lenet_course.drawing import COLORS, MARGIN, show_widget
 
-import base64
 import html
-import io
 import math
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -19,133 +13,12 @@ import ipywidgets as widgets
 import numpy as np
 import torch
 from ipycanvas import Canvas
-from matplotlib import patches
-from matplotlib.figure import Figure
-from PIL import Image
 from torch import nn
 
 INK, QUIET, MARK, BLUE, GREEN = (
     COLORS[name] for name in ("black", "grey", "orange", "blue", "green")
 )
-FRAME = "#9a9a9a"
 WIDTH = 960  # CSS pixels of every picture: fits a notebook on a projector of 1280 x 720
-MARGIN = 4  # around it, for lines that run along its edge
-
-
-# ---------------------------------------------------------------------------- a picture
-
-
-class Picture:
-    """A drawing in CSS pixels, y downwards; what is drawn later lies on top."""
-
-    def __init__(self, height, width=WIDTH):
-        self.width, self.height = width, height
-        self.outer_width, self.outer_height = width + 2 * MARGIN, height + 2 * MARGIN
-        self._svg, self._draw, self._spots = [], [], []
-
-    def _add(self, svg, draw):
-        self._svg.append(svg)
-        self._draw.append(draw)
-
-    def box(self, x, y, width, height, fill="none", line="none", thick=1):
-        self.polygon(
-            [(x, y), (x + width, y), (x + width, y + height), (x, y + height)], fill, line, thick
-        )
-
-    def polygon(self, corners, fill="none", line="none", thick=1):
-        look = dict(facecolor=fill, edgecolor=line, linewidth=_points(thick))
-        self._add(
-            f'<polygon points="{_places(corners)}" fill="{fill}" stroke="{line}" '
-            f'stroke-width="{thick:g}"/>',
-            lambda ax, z: ax.add_patch(patches.Polygon(corners, zorder=z, **look)),
-        )
-
-    def line(self, points, color=INK, thick=2, dashed=False):
-        look = dict(color=color, linewidth=_points(thick), linestyle="--" if dashed else "-")
-        dashes = ' stroke-dasharray="6 4"' if dashed else ""
-        self._add(
-            f'<polyline points="{_places(points)}" fill="none" stroke="{color}" '
-            f'stroke-width="{thick:g}"{dashes}/>',
-            lambda ax, z: ax.plot(*zip(*points, strict=True), zorder=z, **look),
-        )
-
-    def text(self, x, y, words, size=16, color=INK, anchor="start", bold=False, turn=0):
-        """`y` is the middle of the line; `anchor` is start, middle or end; `turn` in degrees."""
-        weight = "bold" if bold else "normal"
-        side = {"start": "left", "middle": "center", "end": "right"}[anchor]
-        look = dict(fontsize=_points(size), color=color, ha=side, va="center", weight=weight)
-        look |= dict(rotation=turn, rotation_mode="anchor")
-        turned = f' transform="rotate({-turn} {x:g} {y:g})"' if turn else ""
-        self._add(
-            f'<text x="{x:g}" y="{y:g}" dy="0.35em" font-size="{size:g}" fill="{color}" '
-            f'text-anchor="{anchor}" font-weight="{weight}"{turned}>{html.escape(words)}</text>',
-            lambda ax, z: ax.text(x, y, words.replace("$", r"\$"), zorder=z, **look),
-        )
-
-    def pixels(self, x, y, width, height, rgb):
-        """An image (H, W, 3), uint8, whose pixels stay square and sharp."""
-        file = io.BytesIO()
-        Image.fromarray(rgb).save(file, "PNG", compress_level=1)
-        png = base64.b64encode(file.getvalue()).decode()
-        edges = (x, x + width, y + height, y)
-        self._add(
-            f'<image x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" '
-            f'preserveAspectRatio="none" href="data:image/png;base64,{png}"/>',
-            lambda ax, z: ax.imshow(rgb, extent=edges, aspect="auto", zorder=z),
-        )
-
-    def sheet(self, x, y, scale, rgb, tiles):
-        """An image of tiles, made by `tiled`, with a frame around each.
-
-        One image where a hundred small ones would take ten times as long to encode. `scale` is in
-        pixels to the value, `tiles` are rows, columns, and the height and width of a tile.
-        """
-        self.pixels(x, y, rgb.shape[1] * scale, rgb.shape[0] * scale, rgb)
-        rows, columns, height, width = tiles
-        for i in range(rows):
-            for j in range(columns):
-                left, top = x + j * (width + 1) * scale, y + i * (height + 1) * scale
-                self.box(left, top, width * scale, height * scale, line=FRAME, thick=0.5)
-
-    def spot(self, x, y, width, height, key):
-        """A click in this box means `key`."""
-        self._spots.append((x, y, width, height, key))
-
-    def at(self, x, y):
-        """The key of the spot at a place and where in it (0..1 each), or None outside all spots."""
-        for left, top, width, height, key in self._spots:
-            if left <= x < left + width and top <= y < top + height:
-                return key, (x - left) / width, (y - top) / height
-        return None
-
-    def svg(self, description=""):
-        """The SVG, with `description` for those who do not see it."""
-        return (
-            f'<svg viewBox="{-MARGIN} {-MARGIN} {self.outer_width} {self.outer_height}" role="img" '
-            f'aria-label="{html.escape(description)}" font-family="DejaVu Sans, Verdana, '
-            f'sans-serif">{"".join(self._svg)}</svg>'
-        )
-
-    def figure(self):
-        """The same as a matplotlib figure."""
-        size = (self.outer_width / CSS_DPI, self.outer_height / CSS_DPI)
-        # Not pyplot's: whatever the browser tells a widget makes IPython show, in another thread,
-        # the figures that pyplot knows of, finished or not.
-        fig = Figure(figsize=size, layout="none")
-        ax = fig.add_axes((0, 0, 1, 1))
-        for z, draw in enumerate(self._draw):
-            draw(ax, z)
-        ax.set(xlim=(-MARGIN, self.width + MARGIN), ylim=(self.height + MARGIN, -MARGIN))
-        ax.axis("off")
-        return fig
-
-
-def _points(pixels):
-    return pixels * 72 / CSS_DPI
-
-
-def _places(points):
-    return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
 
 
 # ---------------------------------------------------------------------------- colours and numbers
@@ -419,7 +292,7 @@ class Explorer:
 
     def show(self):
         """Show it in the notebook, with a still picture for when no kernel runs."""
-        show_widget(self.card, self.picture().figure(), self.describe())
+        show_widget(self.card, self.picture(), self.describe())
 
 
 def row(*controls):

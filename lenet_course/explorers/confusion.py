@@ -1,6 +1,7 @@
 """Explorer of chapter 4: from a cell of the confusion matrix to what the network saw."""
 
 import lenet_helpers as lenet
+from lenet_course.drawing import Picture
 
 from typing import NamedTuple
 
@@ -14,7 +15,6 @@ from .card import (
     QUIET,
     WIDTH,
     Explorer,
-    Picture,
     PictureView,
     check_images,
     draw_layers,
@@ -99,7 +99,7 @@ def _draw_matrix(picture, matrix, labels, truth, answer):
     for i, label in enumerate(labels):
         middle = (i + 0.5) * CELL
         picture.text(LEFT - 8, TOP + middle, label, 14, INK, "end", i == truth)
-        picture.text(LEFT + middle, TOP - 8, label, 14, INK, "start", i == answer, turn=50)
+        picture.text(LEFT + middle, TOP - 8, label, 14, INK, "start", i == answer, rotation=50)
         for j in range(10):
             count = matrix[i, j].item()
             share = count / max(matrix[i].sum().item(), 1) if i == j else (count / most) ** 0.5

@@ -1,5 +1,7 @@
 """Explorer of chapter 1: one value of a convolution, worked out before your eyes."""
 
+from lenet_course.drawing import Picture
+
 from typing import NamedTuple
 
 import ipywidgets as widgets
@@ -13,7 +15,6 @@ from .card import (
     QUIET,
     WIDTH,
     Explorer,
-    Picture,
     PictureView,
     check_images,
     dropdown,

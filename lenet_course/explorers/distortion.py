@@ -2,6 +2,7 @@
 
 import lenet_helpers as lenet
 from lenet_course import checks, saved
+from lenet_course.drawing import Picture
 
 import hashlib
 import json
@@ -21,7 +22,6 @@ from .card import (
     MARK,
     QUIET,
     Explorer,
-    Picture,
     PictureView,
     check_images,
     draw_probabilities,

@@ -1,6 +1,7 @@
 """Explorer of chapter 4: draw a digit or a piece of clothing, and LeNet reads while you draw."""
 
 import lenet_helpers as lenet
+from lenet_course.drawing import Picture
 
 import time
 from typing import NamedTuple
@@ -17,7 +18,6 @@ from .card import (
     MARGIN,
     QUIET,
     Explorer,
-    Picture,
     PictureView,
     draw_layers,
     draw_probabilities,

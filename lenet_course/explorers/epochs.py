@@ -1,6 +1,7 @@
 """Explorer of chapter 4: scrub through a training run, from the first weights to the last."""
 
 import lenet_helpers as lenet
+from lenet_course.drawing import Picture
 
 import copy
 import math
@@ -16,7 +17,6 @@ from .card import (
     QUIET,
     WIDTH,
     Explorer,
-    Picture,
     PictureView,
     check_images,
     draw_layers,

@@ -1,6 +1,7 @@
 """Explorer of chapter 2: change LeNet's sizes and see what they do, down to the last layer."""
 
 import lenet_helpers as lenet
+from lenet_course.drawing import Picture
 
 import textwrap
 from dataclasses import dataclass, fields, replace
@@ -18,7 +19,6 @@ from .card import (
     QUIET,
     WIDTH,
     Explorer,
-    Picture,
     dropdown,
     row,
     slider,
