@@ -9,8 +9,11 @@ compares it with the code that is there, and so notices a cell that was changed 
 where only a picture depends on it.
 """
 
+from lenet_course.drawing import SHARPNESS, png_in
+
 import argparse
 import ast
+import base64
 import hashlib
 import os
 import shutil
@@ -40,12 +43,12 @@ METADATA = {
 def fingerprint(notebook):
     """A checksum of what the code cells of `notebook` do: not of their layout or comments."""
     magics = TransformerManager()  # makes Python of `%` and `!` lines
-    trees = [
-        ast.dump(ast.parse(magics.transform_cell(cell.source)))
+    codes = [
+        ast.unparse(ast.parse(magics.transform_cell(cell.source)))
         for cell in notebook.cells
         if cell.cell_type == "code"
     ]
-    return hashlib.sha256("\n".join(trees).encode()).hexdigest()
+    return hashlib.sha256("\n".join(codes).encode()).hexdigest()
 
 
 def run(notebook, folder, timeout):
@@ -64,11 +67,24 @@ def run(notebook, folder, timeout):
 def tidy(notebook):
     """Keep what a reader sees at rest: no widgets, nothing of the machine it ran on."""
     for cell in notebook.cells:
-        # "trusted", "collapsed", "execution": what editors leave behind. Tags are the author's.
-        cell.metadata = {key: cell.metadata[key] for key in ("tags",) if key in cell.metadata}
+        # "trusted", "collapsed", "execution": what editors leave behind. The rest is the author's.
+        kept = [key for key in ("tags", "jupyter") if key in cell.metadata]
+        cell.metadata = {key: cell.metadata[key] for key in kept}
         for output in cell.get("outputs", []):
             output.get("data", {}).pop(WIDGET_VIEW, None)
+            store_picture(output)
     notebook.metadata = nbformat.from_dict({**METADATA, "lenet": {"code": fingerprint(notebook)}})
+
+
+def store_picture(output):
+    """In the place of a picture as HTML its PNG, which GitHub shows."""
+    data = output.get("data", {})
+    png = png_in(data.get("text/html", ""))
+    if png:
+        del data["text/html"]
+        data["image/png"] = png
+        width = int.from_bytes(base64.b64decode(png)[16:20], "big") / SHARPNESS
+        output["metadata"] = {"image/png": {"width": round(width)}}
 
 
 def save(notebook, path):

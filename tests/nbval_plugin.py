@@ -23,6 +23,7 @@ import numpy as np
 import pytest
 from nbval.plugin import IPyNbCell, IPyNbFile, NbCellError, coalesce_streams
 from PIL import Image
+from save_notebooks import store_picture
 
 from tests.claims import load as load_claims
 
@@ -242,10 +243,12 @@ def replay(messages):
         elif kind == "update_display_data":
             for output in displays.get(content["transient"]["display_id"], []):
                 output.update(data=content["data"], metadata=content["metadata"])
+                store_picture(output)
         elif kind in ("stream", "display_data", "execute_result", "error"):
             if clear_first:
                 outputs, displays, clear_first = [], {}, False
             outputs.append(nbformat.v4.output_from_msg(message))
+            store_picture(outputs[-1])
             display_id = content.get("transient", {}).get("display_id")
             if display_id:
                 displays.setdefault(display_id, []).append(outputs[-1])

@@ -1,7 +1,7 @@
 """The checks of chapter 4, evaluation."""
 
 import lenet_helpers as lenet
-from lenet_course import curves_old as lenet_live
+from lenet_course import drawing
 from lenet_course import saved
 
 import copy
@@ -282,7 +282,7 @@ def check_4_4(telling_channel):
         torch.manual_seed(seed)
         _compare_channel(telling_channel, lenet.make_lenet(), A[:20], B[:25])
     channel = _compare_channel(telling_channel, net, A, B)
-    lenet_live.show(*_draw_channel(net, channel, A, B))
+    drawing.show(*_draw_channel(net, channel, A, B))
     means = [lenet.activations(net, X)[5][:, channel].mean().item() for X in (A, B)]
     return (
         f"In the trained network it is channel {channel}: {means[0]:.2f} on average for pullovers, "
