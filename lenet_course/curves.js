@@ -105,7 +105,6 @@ function render({ model, el }) {
   el.classList.add("lenet-live");
   el.classList.toggle("projector", fixed.projector);
   el.innerHTML = CONTROLS;
-  el.dataset.lmSuppressShortcuts = "true"; // JupyterLab would take the slider's arrow keys
   const find = (selector) => el.querySelector(selector);
   const picture = find(".picture"), pause = find(".pause"), stop = find(".stop");
   const slider = find("input"), output = find("output");
@@ -147,6 +146,9 @@ function render({ model, el }) {
     if (heard || over) clearInterval(ready);
     else model.send({ do: "ready" });
   }, 400);
+  // JupyterLab would take the slider's arrow keys for its own: it listens at the document.
+  const keep = (event) => el.contains(event.target) && event.stopPropagation();
+  window.addEventListener("keydown", keep, true);
   const watcher = new ResizeObserver(draw);
   watcher.observe(el);
   document.addEventListener("visibilitychange", draw);
@@ -156,6 +158,7 @@ function render({ model, el }) {
   return () => {
     clearInterval(ready);
     watcher.disconnect();
+    window.removeEventListener("keydown", keep, true);
     document.removeEventListener("visibilitychange", draw);
     model.off("change:now", draw);
   };
