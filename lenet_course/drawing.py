@@ -123,9 +123,9 @@ def show_widget(widget: widgets.Widget, picture: "Figure | Picture", alt: str) -
 def still(picture: "Figure | Picture", alt: str) -> dict[str, str]:
     """MIME data of a picture: HTML with its PNG and its description, and the description alone."""
     width, png = png_of(picture)
-    data = base64.b64encode(png).decode()
+    data, words = base64.b64encode(png).decode(), html.escape(printable(alt))
     return {
-        "text/html": f'<img class="lenet-picture" width="{width}" alt="{html.escape(printable(alt))}" '
+        "text/html": f'<img class="lenet-picture" width="{width}" alt="{words}" '
         f'style="max-width: 100%; height: auto; background: white" '
         f'src="data:image/png;base64,{data}">',
         "text/plain": alt,

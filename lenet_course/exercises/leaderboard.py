@@ -3,8 +3,7 @@
 The file lies in `saved.runs_folder()`, one for every exercise, JSON, and is not committed.
 """
 
-from lenet_course import drawing
-from lenet_course import saved
+from lenet_course import drawing, saved
 
 import html
 import json
