@@ -20,6 +20,16 @@ from pathlib import Path
 COURSE = Path(__file__).resolve().parents[1]
 RECORD = ".versions.json"  # of each chapter, the digests of the versions that were laid out
 
+LANGUAGE = {  # as the kernel describes itself, or opening a chapter would mark it as changed
+    "codemirror_mode": {"name": "ipython", "version": 3},
+    "file_extension": ".py",
+    "mimetype": "text/x-python",
+    "name": "python",
+    "nbconvert_exporter": "python",
+    "pygments_lexer": "ipython3",
+    "version": sys.version.split()[0],
+}
+
 
 def copy_chapters(folder: Path = COURSE, fresh: str = "") -> list[str]:
     """Bring FOLDER/my-notebooks up to date, and return what its reader should know of that.
@@ -88,8 +98,7 @@ def without_outputs(path: Path) -> str:
             cell["outputs"], cell["execution_count"] = [], None
         cell["source"] = [line.replace("](../README.md", "](README.md") for line in cell["source"]]
     notebook["metadata"].pop("widgets", None)
-    # As this Python's kernel describes itself; or opening a chapter would mark it as changed.
-    notebook["metadata"]["language_info"]["version"] = sys.version.split()[0]
+    notebook["metadata"]["language_info"] = LANGUAGE
     return json.dumps(notebook, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
 
 

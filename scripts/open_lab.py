@@ -51,7 +51,7 @@ def lab_arguments(chapter: str, present: bool, folder: Path, root: Path = ROOT) 
         f"--LabApp.app_settings_dir={folder}",
         f"--ServerApp.jpserver_extensions={NOT_NEEDED}",
         "--ServerApp.answer_yes=True",  # so that one Ctrl-C is enough
-        "--log-level=ERROR",
+        "--Application.log_level=ERROR",
     ]
     if hasattr(os, "getuid") and os.getuid() == 0:
         arguments.append("--allow-root")  # as in containers: JupyterLab refuses root otherwise
@@ -92,7 +92,6 @@ def main() -> None:
     parser.add_argument("chapter", nargs="?", default="01_network", help="as 01_network")
     parser.add_argument("--present", action="store_true", help="for a projector")
     options, further = parser.parse_known_args()
-    os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"  # the environment's kernel before those at home
     if options.present:
         os.environ["LENET_PROJECTOR"] = "1"
     with tempfile.TemporaryDirectory(prefix="lenet-lab-") as folder:
@@ -101,12 +100,17 @@ def main() -> None:
             print(f"The home folder {home} cannot be written: settings are kept until you leave.")
             os.environ["HOME"] = folder
         root = readers_folder()
+        from ipykernel.kernelspec import write_kernel_spec
         from jupyterlab.labapp import LabApp
+
+        # This environment's kernel, whatever kernels a home folder has, and without its warnings.
+        write_kernel_spec(f"{folder}/kernels/python3", extra_arguments=["--log-level=ERROR"])
+        os.environ["JUPYTER_PATH"] = folder
 
         arguments = lab_arguments(options.chapter, options.present, Path(folder), root)
         server = LabApp.initialize_server([*arguments, *further])
-        server.identity_provider.token_generated = False  # or it would say all this again
         print(f"The course is open at {server.public_url} (Ctrl-C here ends it)", flush=True)
+        server.identity_provider.token_generated = False  # or it would say all this again
         server.start()
 
 
