@@ -12,6 +12,7 @@ import json
 import os
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import my_notebooks
@@ -19,9 +20,12 @@ import my_notebooks
 ROOT = Path(__file__).resolve().parents[1]
 
 # Of what is installed beside JupyterLab, a reader needs none of these, and waits for each.
-NOT_NEEDED = {name: False for name in ("jupyter_lsp", "nbdime", "notebook", "notebook_shim")}
+NOT_NEEDED = {name: False for name in ("nbdime", "notebook", "notebook_shim")}
 NOT_SHOWN = {
-    "disabledExtensions": {"nbdime-jupyterlab": True, "@jupyter-notebook/lab-extension": True}
+    "disabledExtensions": {
+        "nbdime-jupyterlab": True,
+        "@jupyter-notebook/lab-extension": True,
+    }
 }
 
 # No question about news, no look for updates: what is installed is pinned.
@@ -100,17 +104,30 @@ def main() -> None:
             print(f"The home folder {home} cannot be written: settings are kept until you leave.")
             os.environ["HOME"] = folder
         root = readers_folder()
+        # JupyterLab builds a grammar of web addresses that it never uses: 1.5 s.
+        sys.modules["rfc3987_syntax"] = None
         from ipykernel.kernelspec import write_kernel_spec
         from jupyterlab.labapp import LabApp
 
         # This environment's kernel, whatever kernels a home folder has, and without its warnings.
-        write_kernel_spec(f"{folder}/kernels/python3", extra_arguments=["--log-level=ERROR"])
+        # It loads PyTorch at once, while the browser loads JupyterLab.
+        quick = [
+            "--log-level=ERROR",
+            '--IPKernelApp.exec_lines=["import lenet_helpers; del lenet_helpers"]',
+        ]
+        write_kernel_spec(f"{folder}/kernels/python3", extra_arguments=quick)
         os.environ["JUPYTER_PATH"] = folder
 
         arguments = lab_arguments(options.chapter, options.present, Path(folder), root)
         server = LabApp.initialize_server([*arguments, *further])
         print(f"The course is open at {server.public_url} (Ctrl-C here ends it)", flush=True)
         server.identity_provider.token_generated = False  # or it would say all this again
+        chapter = f"{options.chapter}.ipynb"
+        start_kernel = partial(
+            server.session_manager.create_session,
+            path=f"my-notebooks/{chapter}", name=chapter, type="notebook", kernel_name="python3",
+        )  # fmt: skip
+        server.io_loop.add_callback(start_kernel)
         server.start()
 
 
