@@ -258,7 +258,7 @@ def follow(process, folder: str, expected_mb: int) -> None:
                 words = line.split()
                 if words[:1] in (["Collecting"], ["Downloading"], ["Processing"]):
                     doing = "downloading " + re.split("[-=<>! ]", os.path.basename(words[1]))[0]
-                elif words[:1] == ["Installing"]:
+                elif words[:2] == ["Installing", "collected"]:
                     doing, count = "installing", line.count(",") + 1
             minutes, seconds = divmod(int(time.time() - begun), 60)
             if count:
