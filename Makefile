@@ -31,7 +31,7 @@ fresh: env ## Make your copy of a chapter anew, and keep what you had: make fres
 .PHONY: env
 env: ## Make the environment in .venv: what environment.yml lists
 	@for python in "$(PYTHON)" python3 python; do \
-	    if "$$python" -c 'f""' 2>/dev/null; then exec "$$python" scripts/make_env.py; fi; \
+	    if "$$python" -c 'f""' >/dev/null 2>&1; then exec "$$python" scripts/make_env.py; fi; \
 	done; \
 	uv=$$(command -v uv || command -v "$$HOME/.local/bin/uv") && \
 	    exec "$$uv" run --no-project --python 3.13 scripts/make_env.py; \

@@ -56,19 +56,19 @@ REASONS = {
     "room",
     "ensurepip is not available": "this Python comes without its venv module; on Debian and "
     "Ubuntu, install the package python3-venv",
-    "[Pp]roxy": "the proxy that is named in {proxies} does not let the download through; mend or "
-    "unset it",
+    "ProxyError|Tunnel connection failed": "the proxy that is named in {proxies} does not let the "
+    "download through; mend or unset it",
     "CERTIFICATE_VERIFY_FAILED": "the network puts a certificate of its own in between; let "
     "PIP_CERT name its file",
     "Long Path": "the path of this folder is too long for Windows; move the course to a shorter "
     "one, such as C:\\lenet",
-    "No matching distribution|ResolutionImpossible": "a package has no build for this system "
-    "(PyTorch has none for Macs with an Intel processor, macOS before 14 and Linux before glibc "
-    "2.28); take another machine, or read {log}",
     "Permission denied|Access is denied": "this folder may not be written to; copy the course to "
     "one of your own",
     r"Retrying \(|Connection|timed out|error sending request": "the download broke off or did not "
     "begin; connect to the internet",
+    "No matching distribution|ResolutionImpossible": "a package has no build for this system "
+    "(PyTorch has none for Macs with an Intel processor, macOS before 14 and Linux before glibc "
+    "2.28); take another machine, or read {log}",
     "": "{log} has the reason; mend it",
 }
 
