@@ -353,51 +353,48 @@ class IndexHandler(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def index(tmp_path):
-    """A package index with PyTorch's CPU build; it notes which pages were asked for."""
+    """Two package indexes, PyTorch's own and the registry; it notes which pages were asked for."""
     for name in ("torch", "torchvision"):
         make_wheel(tmp_path / "index/cpu" / name, name, "2.0+cpu")
-        make_wheel(tmp_path / "wheels", name, "2.0")
+        make_wheel(tmp_path / "index/registry" / name, name, "2.0")
     handler = functools.partial(IndexHandler, directory=tmp_path / "index")
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        server.asked, server.url = [], f"http://127.0.0.1:{server.server_port}/cpu"
+        server.asked, server.url = [], f"http://127.0.0.1:{server.server_port}"
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
         server.shutdown()
 
 
-def test_which_build_of_pytorch_is_taken(course, wheels, index):
-    """The folder of small wheels is the registry. One environment goes through all of it."""
-    write_list(course, "torch==2.0", "torchvision==2.0", "tiny==1.0")
-    wheels.pop("PIP_NO_INDEX")
-    wheels |= {"PYTHON": sys.executable, "PIP_INDEX_URL": NOWHERE, "PIP_RETRIES": "1"}
+def test_which_build_of_pytorch_is_taken(course, index):
+    """One environment goes through all of it."""
+    write_list(course, "torch==2.0", "torchvision==2.0")
+    settings = {"PYTHON": sys.executable, "PIP_INDEX_URL": f"{index.url}/registry"}
+    settings |= {"PIP_NO_CACHE_DIR": "1", "PIP_RETRIES": "1"}
     nvidia = any(map(os.path.exists, make_env.NVIDIA_DRIVER))
 
     def env(torch_index, build=""):
-        """Run the set-up; return what it said, and what is there of PyTorch."""
-        settings = wheels | {"TORCH_INDEX": torch_index, "TORCH": build}
-        _, printed, sentence = run(course, MAKE, "env", **settings)
-        found = course.glob(".venv/lib/*/site-packages/t*.dist-info")
-        return printed, sentence, {path.name.removesuffix(".dist-info") for path in found}
+        """Run the set-up; return what it said, what is there of PyTorch, and who was asked."""
+        index.asked.clear()
+        choice = {"TORCH_INDEX": torch_index, "TORCH": build}
+        _, printed, sentence = run(course, MAKE, "env", **settings, **choice)
+        found = course.glob(".venv/lib/*/site-packages/torch*.dist-info")
+        asked = {path.split("/")[1] for path in index.asked if "/torch" in path}
+        return printed, sentence, {path.name.removesuffix(".dist-info") for path in found}, asked
 
-    cpu = {"torch-2.0+cpu", "torchvision-2.0+cpu", "tiny-1.0"}
-    registry = {"torch-2.0", "torchvision-2.0", "tiny-1.0"}
-    assert env(index.url, "cpu" if nvidia else "")[1:] == ("", cpu)
-    pages = {path for path in index.asked if path.endswith("/")}
-    assert pages == {"/cpu/torch/", "/cpu/torchvision/"}
-    assert env(NOWHERE) == ("", "", cpu)  # what is there is kept
+    cpu, registry = {"torch-2.0+cpu", "torchvision-2.0+cpu"}, {"torch-2.0", "torchvision-2.0"}
+    there = f"{index.url}/cpu"
+    assert env(there, "cpu" if nvidia else "")[1:] == ("", cpu, {"cpu"})
+    assert env(NOWHERE) == ("", "", cpu, set())  # what is there is kept
+    assert env(there, "cuda")[1:] == ("", registry, {"registry"})
+    assert env(there) == ("", "", registry, set())
 
-    index.asked.clear()
-    assert env(index.url, "cuda")[1:] == ("", registry)
-    assert env(index.url) == ("", "", registry)
-    assert index.asked == []
-
-    printed, sentence, found = env(NOWHERE, "cpu")
+    printed, sentence, found, _ = env(NOWHERE, "cpu")
     assert found == set()
     assert "PyTorch's CPU build could not be installed: the download broke off or did" in sentence
-    printed, sentence, found = env(NOWHERE)
-    assert (sentence, found) == ("", registry)
+    printed, sentence, found, asked = env(NOWHERE)
+    assert (sentence, found, asked) == ("", registry, {"registry"})
     assert nvidia or f"{NOWHERE} does not answer: PyTorch comes from the package" in printed
-    assert env(index.url, "rocm")[1] == (
+    assert env(there, "rocm")[1] == (
         "set-up: TORCH is rocm, and can only be cpu or cuda; set it to one\n"
     )
 
