@@ -24,6 +24,7 @@ import sys
 import tarfile
 import tempfile
 import threading
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -49,7 +50,7 @@ class FetchError(Exception):
 
 
 def data_folder() -> Path:
-    """The same folder as lenet_helpers.data_folder(), without waiting for PyTorch."""
+    """The same folder as lenet_course's, without waiting for PyTorch."""
     return COURSE / os.path.expanduser(os.environ.get("LENET_DATA") or "data")
 
 
@@ -209,8 +210,6 @@ def fetch(data: Path, mirror: str | None = None) -> int:
 
 def take(files: list[str], data: Path, name: str, bring: Bring, again: bool = True) -> list[str]:
     """Bring `files` from one source, and return those that it does not give right."""
-    from lenet_course.saved import atomic_write
-
     left, damaged = [], []
     for file in files:
         try:
@@ -227,8 +226,7 @@ def take(files: list[str], data: Path, name: str, bring: Bring, again: bool = Tr
                 say(f"{name}: {file} came damaged (its SHA-256 differs)")
                 damaged.append(file)
                 continue
-            with atomic_write(data / file) as output:
-                output.write(content)
+            write(data / file, content)
             say(f"{file} from {name}")
     if damaged and again:
         damaged = take(damaged, data, name, bring, again=False)
@@ -243,6 +241,23 @@ def unpacked(content: bytes) -> bytes:
         return gzip.decompress(content)
     except (OSError, EOFError, zlib.error):
         return b""
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write `content` to `path`, where it appears whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left_over in path.parent.glob(".*.part"):  # of a fetch that was killed, or is at work
+        if left_over.stat().st_mtime < time.time() - 3600:
+            left_over.unlink(missing_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as output:
+            output.write(content)
+            output.flush()
+            os.fsync(output.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 # Words.
@@ -264,12 +279,10 @@ def way_out() -> str:
     proxies = urllib.request.getproxies()
     named = [urllib.parse.urlsplit(proxies[kind]) for kind in ("http", "https") if kind in proxies]
     hosts = sorted({f"{proxy.hostname}:{proxy.port}" for proxy in named})
-    through = (
-        f" or mend the proxy {' and '.join(hosts)}, which all is asked through" if hosts else ""
-    )
+    through = f" or mend the proxy {' and '.join(hosts)}, which all is asked through,"
     return (
-        f"connect to the internet{through} and run `make data` again, or name a copy of the data "
-        "folder with `make data MIRROR=http://...` (or file:///...)"
+        f"connect to the internet{through if hosts else ''} and run `make data` again, or name a "
+        "copy of the data folder with `make data MIRROR=http://...` (or file:///...)"
     )
 
 
