@@ -12,7 +12,6 @@ import json
 import os
 import sys
 import tempfile
-from functools import partial
 from pathlib import Path
 
 import my_notebooks
@@ -46,12 +45,12 @@ HIDDEN = {"collapsed": True, "visible": False, "widgets": []}
 NOTEBOOK_ALONE = {"left": HIDDEN, "right": HIDDEN, "top": {"simpleVisibility": False}}
 
 
-def lab_arguments(chapter: str, present: bool, folder: Path, root: Path = ROOT) -> list[str]:
+def lab_arguments(chapter: str, present: bool, folder: Path, root: Path | None = None) -> list[str]:
     """What JupyterLab is started with; the settings that this names are written to `folder`."""
     path = f"tree/my-notebooks/{chapter}.ipynb"
     arguments = [
         "--ip=127.0.0.1",
-        f"--ServerApp.root_dir={root}",  # not my-notebooks/, or links to pictures lead nowhere
+        f"--ServerApp.root_dir={root or ROOT}",  # not my-notebooks/, or links to pictures lead nowhere
         f"--LabApp.app_settings_dir={folder}",
         f"--ServerApp.jpserver_extensions={NOT_NEEDED}",
         "--ServerApp.answer_yes=True",  # so that one Ctrl-C is enough
@@ -91,6 +90,37 @@ def readers_folder() -> Path:
     )
 
 
+def open_chapter(chapter: str, present: bool, further: list[str], folder: Path) -> None:
+    """Run JupyterLab until it is ended; `folder` is for its settings."""
+    root = readers_folder()
+    # JupyterLab builds a grammar of web addresses that it never uses: half of its start.
+    sys.modules["rfc3987_syntax"] = None
+    from ipykernel.kernelspec import write_kernel_spec
+    from jupyterlab.labapp import LabApp
+
+    # This environment's kernel, whatever kernels a home folder has, and without its warnings.
+    # It loads PyTorch at once, while the browser loads JupyterLab.
+    load = "import lenet_helpers; del lenet_helpers"
+    quick = ["--log-level=ERROR", f"--IPKernelApp.exec_lines={[load]}"]
+    write_kernel_spec(str(folder / "kernels" / "python3"), extra_arguments=quick)
+    others = os.environ.get("JUPYTER_PATH")
+    os.environ["JUPYTER_PATH"] = os.pathsep.join([str(folder), *([others] if others else [])])
+
+    server = LabApp.initialize_server([*lab_arguments(chapter, present, folder, root), *further])
+    line = f"The course is open at {server.public_url} (Ctrl-C here ends it)"
+    server.identity_provider.token_generated = False  # or it would say all this again
+
+    async def begin() -> None:
+        print(line, flush=True)
+        name = f"{chapter}.ipynb"  # its kernel starts while the browser does
+        await server.session_manager.create_session(
+            path=f"my-notebooks/{name}", name=name, type="notebook", kernel_name="python3"
+        )
+
+    server.io_loop.add_callback(begin)
+    server.start()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Open a chapter in JupyterLab.")
     parser.add_argument("chapter", nargs="?", default="01_network", help="as 01_network")
@@ -103,32 +133,7 @@ def main() -> None:
         if not os.access(home, os.W_OK):
             print(f"The home folder {home} cannot be written: settings are kept until you leave.")
             os.environ["HOME"] = folder
-        root = readers_folder()
-        # JupyterLab builds a grammar of web addresses that it never uses: 1.5 s.
-        sys.modules["rfc3987_syntax"] = None
-        from ipykernel.kernelspec import write_kernel_spec
-        from jupyterlab.labapp import LabApp
-
-        # This environment's kernel, whatever kernels a home folder has, and without its warnings.
-        # It loads PyTorch at once, while the browser loads JupyterLab.
-        quick = [
-            "--log-level=ERROR",
-            '--IPKernelApp.exec_lines=["import lenet_helpers; del lenet_helpers"]',
-        ]
-        write_kernel_spec(f"{folder}/kernels/python3", extra_arguments=quick)
-        os.environ["JUPYTER_PATH"] = folder
-
-        arguments = lab_arguments(options.chapter, options.present, Path(folder), root)
-        server = LabApp.initialize_server([*arguments, *further])
-        print(f"The course is open at {server.public_url} (Ctrl-C here ends it)", flush=True)
-        server.identity_provider.token_generated = False  # or it would say all this again
-        chapter = f"{options.chapter}.ipynb"
-        start_kernel = partial(
-            server.session_manager.create_session,
-            path=f"my-notebooks/{chapter}", name=chapter, type="notebook", kernel_name="python3",
-        )  # fmt: skip
-        server.io_loop.add_callback(start_kernel)
-        server.start()
+        open_chapter(options.chapter, options.present, further, Path(folder))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ Small wheels that are made here stand for gigabytes; pip, venv and the package i
 """
 
 import ast
+import contextlib
 import functools
 import http.server
 import importlib.metadata
@@ -13,14 +14,19 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 import zipfile
 from pathlib import Path
 
 import make_env
+import open_lab
+import psutil
 import pytest
 import yaml
 
@@ -534,3 +540,98 @@ def test_ci_stops_at_the_first_check_that_fails(tmp_path, failing):
         checks = checks[: checks.index(failing) + 1]
     assert (code == 0) == (failing == "nothing")
     assert printed == "".join(f"make {check}\n" for check in checks)
+
+
+# JupyterLab.
+
+
+@contextlib.contextmanager
+def make_lab(log, **settings):
+    """`make lab` itself, in this course; what it prints goes to `log`."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "scripts/open_lab.py", "--no-browser", f"--port={port}"],
+            cwd=ROOT,
+            env=os.environ | settings,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        wait_for(lambda: "?token=" in log.read_text() or process.poll() is not None)
+        yield process, port
+    finally:
+        with contextlib.suppress(ProcessLookupError):  # it has ended
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def test_jupyterlab_says_where_it_is_and_how_to_end_it(tmp_path):
+    """It answers only here and only with its token; one line is all that it says."""
+    log = tmp_path / "log.txt"
+    with make_lab(log, HOME=str(tmp_path), TMPDIR=str(tmp_path)) as (process, port):
+        said = log.read_text()
+        page = f"http://127.0.0.1:{port}/lab/tree/my-notebooks/01_network.ipynb"
+        line = rf"The course is open at {page}\?token=(\w+) \(Ctrl-C here ends it\)\n"
+        token = re.fullmatch(line, said)[1]
+        assert urllib.request.urlopen(f"{page}?token={token}").status == 200
+        api = f"http://127.0.0.1:{port}/api"
+        assert urllib.request.urlopen(f"{api}/contents/my-notebooks?token={token}").status == 200
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            urllib.request.urlopen(f"{api}/contents/my-notebooks")
+        addresses = {
+            connection.laddr.ip
+            for connection in psutil.Process(process.pid).net_connections()
+            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
+        }
+        assert addresses == {"127.0.0.1"}
+
+        def sessions():
+            return json.load(urllib.request.urlopen(f"{api}/sessions?token={token}"))
+
+        wait_for(sessions)  # the chapter's kernel starts before a browser asks for it
+        [session] = sessions()
+        assert session["path"] == "my-notebooks/01_network.ipynb"
+        process.send_signal(signal.SIGINT)
+        process.wait()
+    assert log.read_text() == said
+    assert list(tmp_path.glob("lenet-lab-*")) == []  # its settings are gone
+
+
+def test_a_home_folder_that_is_not_there(tmp_path):
+    log = tmp_path / "log.txt"
+    with make_lab(log, HOME="/none", TMPDIR=str(tmp_path)) as (process, _):
+        first, second = log.read_text().splitlines()
+        assert process.poll() is None
+    assert first == "The home folder /none cannot be written: settings are kept until you leave."
+    assert second.startswith("The course is open at http://127.0.0.1:")
+
+
+def test_a_course_that_cannot_be_written_is_read_at_home(monkeypatch, tmp_path, capsys):
+    def copy_chapters(folder):
+        if folder == open_lab.ROOT:
+            raise PermissionError(13, "Permission denied")
+        return ["news"]
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(open_lab.my_notebooks, "copy_chapters", copy_chapters)
+    assert open_lab.readers_folder() == tmp_path / "lenet"
+    assert capsys.readouterr().out == "news\n"
+    monkeypatch.setattr(open_lab, "ROOT", tmp_path / "lenet")
+    with pytest.raises(SystemExit, match=r"written neither to .* nor to .* \(Permission denied\)"):
+        open_lab.readers_folder()
+
+
+@pytest.mark.parametrize("present", [False, True])
+def test_nothing_of_jupyterlabs_security_is_switched_off(tmp_path, present, monkeypatch):
+    arguments = " ".join(open_lab.lab_arguments("03_training", present, tmp_path))
+    assert "--ip=127.0.0.1" in arguments
+    assert ("--allow-root" in arguments) == (os.getuid() == 0)
+    for word in ("token", "password", "xsrf", "origin", "allow_remote"):
+        assert word not in arguments
+    monkeypatch.delattr(os, "getuid")  # as on Windows
+    arguments = " ".join(open_lab.lab_arguments("03_training", present, tmp_path))
+    assert "--allow-root" not in arguments
