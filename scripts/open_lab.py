@@ -10,6 +10,7 @@ arranged as it is.
 import argparse
 import json
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -31,16 +32,9 @@ NOT_SHOWN = {
 QUIET = {
     "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}
 }
-FOR_A_HALL = {
-    "@jupyterlab/statusbar-extension:plugin": {"visible": False},
-    "@jupyterlab/apputils-extension:themes": {
-        # 20 px where the screen is 1920 px wide, in proportion elsewhere
-        "overrides": {
-            "code-font-size": "max(14px, 1.04vw)",
-            "content-font-size1": "max(15px, 1.1vw)",
-        }
-    },
-}
+NO_STATUS_BAR = {"@jupyterlab/statusbar-extension:plugin": {"visible": False}}
+# 20 px where the screen is 1920 px wide, in proportion elsewhere.
+LARGE = {"code-font-size": "max(14px, 1.04vw)", "content-font-size1": "max(15px, 1.1vw)"}
 HIDDEN = {"collapsed": True, "visible": False, "widgets": []}
 NOTEBOOK_ALONE = {"left": HIDDEN, "right": HIDDEN, "top": {"simpleVisibility": False}}
 
@@ -50,7 +44,8 @@ def lab_arguments(chapter: str, present: bool, folder: Path, root: Path | None =
     path = f"tree/my-notebooks/{chapter}.ipynb"
     arguments = [
         "--ip=127.0.0.1",
-        f"--ServerApp.root_dir={root or ROOT}",  # not my-notebooks/, or links to pictures lead nowhere
+        # Not my-notebooks/, or links to pictures lead nowhere.
+        f"--ServerApp.root_dir={root or ROOT}",
         f"--LabApp.app_settings_dir={folder}",
         f"--ServerApp.jpserver_extensions={NOT_NEEDED}",
         "--ServerApp.answer_yes=True",  # so that one Ctrl-C is enough
@@ -59,7 +54,7 @@ def lab_arguments(chapter: str, present: bool, folder: Path, root: Path | None =
     if hasattr(os, "getuid") and os.getuid() == 0:
         arguments.append("--allow-root")  # as in containers: JupyterLab refuses root otherwise
     (folder / "page_config.json").write_text(json.dumps(NOT_SHOWN))
-    (folder / "overrides.json").write_text(json.dumps(QUIET | (FOR_A_HALL if present else {})))
+    (folder / "overrides.json").write_text(json.dumps(QUIET | (NO_STATUS_BAR if present else {})))
     if not present:
         return [*arguments, f"--LabApp.default_url=/lab/{path}"]
     from jupyterlab_server.workspaces_handler import WorkspacesManager
@@ -69,8 +64,23 @@ def lab_arguments(chapter: str, present: bool, folder: Path, root: Path | None =
     return [
         *arguments,
         f"--LabApp.workspaces_dir={folder}",
+        f"--LabApp.user_settings_dir={large_type(folder / 'settings')}",
         f"--LabApp.default_url=/doc/workspaces/present/{path}",
     ]
+
+
+def large_type(folder: Path) -> Path:
+    """Copy the user's settings to `folder`, with large type; return it."""
+    from json5 import loads
+    from jupyterlab.commands import get_user_settings_dir
+
+    if Path(get_user_settings_dir()).exists():
+        shutil.copytree(get_user_settings_dir(), folder)
+    themes = folder / "@jupyterlab" / "apputils-extension" / "themes.jupyterlab-settings"
+    themes.parent.mkdir(parents=True, exist_ok=True)
+    own = loads(themes.read_text(encoding="utf-8")) if themes.exists() else {}
+    themes.write_text(json.dumps(own | {"overrides": LARGE}), encoding="utf-8")
+    return folder
 
 
 def readers_folder() -> Path:
