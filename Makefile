@@ -24,13 +24,20 @@ lab: env data ## Open the course in JupyterLab (the first time it makes all that
 present: env data ## Open chapter 3 for a projector: the notebook alone on the screen
 	@$(python) scripts/open_lab.py --present 03_training $(ARGS)
 
+.PHONY: fresh
+fresh: env ## Make your copy of a chapter anew, and keep what you had: make fresh CHAPTER=03
+	@$(python) scripts/my_notebooks.py --fresh "$(CHAPTER)"
+
 .PHONY: env
 env: ## Make the environment in .venv: what environment.yml lists
-	@for python in python3 python3.11; do \
-	    if $$python -c '' 2>/dev/null; then exec $$python scripts/make_env.py; fi; \
+	@for python in "$(PYTHON)" python3 python; do \
+	    if "$$python" -c 'f""' >/dev/null 2>&1; then exec "$$python" scripts/make_env.py; fi; \
 	done; \
-	echo 'set-up: there is no Python here; install Python 3.11, and run the same command again' >&2; \
-	exit 1
+	uv=$$(command -v uv || command -v "$$HOME/.local/bin/uv") && \
+	    exec "$$uv" run --no-project --python 3.13 scripts/make_env.py; \
+	echo 'set-up: there is no Python here; this line brings one, without being root; then run the' \
+	    'same command again:' >&2; \
+	echo '    curl -LsSf https://astral.sh/uv/install.sh | sh' >&2; exit 1
 
 .PHONY: data
 data: env ## Get Fashion-MNIST and MNIST into data/, and check them
@@ -98,7 +105,7 @@ lint: env ## Look for mistakes of style, and let nothing pass
 	@$(python) -m ruff format --check .
 
 .PHONY: clean
-clean: ## Remove what these commands have made, but the data and your own runs
+clean: ## Remove what these commands have made, but the data and all that is your own
 	@rm -rf .venv .pytest_cache .ruff_cache .hypothesis lenet_course.egg-info
 	@rm -rf build
 	@find . -name __pycache__ -not -path './data/*' -prune -exec rm -rf {} +

@@ -62,6 +62,7 @@ class Server:
         # Copied, too: the server hands out nothing that lies outside its folder.
         shutil.copytree(ROOT / "Images", self.root / "Images")
         shutil.copy(ROOT / "README.md", self.root)
+        load_script("my_notebooks").copy_chapters(self.root)  # what `make lab` opens
         open_lab, settings = load_script("open_lab"), folder / "settings"
         open_lab.ROOT = self.root
         settings.mkdir()
