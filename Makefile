@@ -48,12 +48,10 @@ data: env ## Get Fashion-MNIST and MNIST into data/, and check them
 .PHONY: test
 test: env data ## Run all notebooks and all tests, but those in a browser
 	@mkdir -p build/runs
-	@export CUDA_VISIBLE_DEVICES= LENET_DEVICE=cpu LENET_RUNS="$(CURDIR)/build/runs"; passed=true; \
-	$(python) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile tests $(ARGS) \
-	    || passed=false; \
-	$(python) -m pytest --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg \
-	    --nbval-cell-timeout 600 notebooks $(ARGS) || passed=false; \
-	$$passed
+	@CUDA_VISIBLE_DEVICES= LENET_DEVICE=cpu LENET_RUNS="$(CURDIR)/build/runs" \
+	    $(python) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile \
+	    --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg --nbval-cell-timeout 1200 \
+	    tests notebooks $(ARGS)
 
 .PHONY: test-browser
 test-browser: chromium env data ## Run the tests that drive JupyterLab in Chromium
@@ -69,9 +67,8 @@ notebooks: env data ## Run the notebooks and save them with their outputs
 	@$(python) scripts/save_notebooks.py $(ARGS)
 
 .PHONY: studies
-studies: env data ## Measure what chapters 3 and 4 compare: results/seeds, variants, distortion.json
-	@$(python) scripts/seeds.py
-	@$(python) scripts/variants.py
+studies: env data ## Train and measure what the chapters compare: results/
+	@$(python) scripts/study_steps.py
 	@$(python) scripts/measure_distortion.py
 
 .PHONY: images
@@ -88,7 +85,7 @@ readme: env ## Write the measured tables into README.md
 
 .PHONY: faults
 faults: env data ## Try what can go wrong, many times over: results/faults.json
-	@$(python) scripts/faults.py $(ARGS)
+	@LENET_DEVICE=cpu $(python) -m pytest --no-header -q tests/faults $(ARGS)
 
 .PHONY: mutants
 mutants: env data ## Plant mistakes in the course, and count those that the tests find

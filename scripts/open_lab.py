@@ -28,9 +28,11 @@ NOT_SHOWN = {
     }
 }
 
-# No question about news, no look for updates: what is installed is pinned.
+# No question about news, no look for updates: what is installed is pinned. And widgets are kept in
+# the notebook, so that their last picture is there when it is opened the next day.
 QUIET = {
-    "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}
+    "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
+    "@jupyter-widgets/jupyterlab-manager:plugin": {"saveState": True},
 }
 NO_STATUS_BAR = {"@jupyterlab/statusbar-extension:plugin": {"visible": False}}
 # 20 px where the screen is 1920 px wide, in proportion elsewhere.
