@@ -163,10 +163,16 @@ def small_png(png: bytes) -> bytes:
     return file.getvalue()
 
 
-def png_in(markup: str) -> str | None:
-    """The PNG, in base64, of a picture that `show` has made; None if it is something else."""
-    found = re.search(r'<img class="lenet-picture"[^>]*src="data:image/png;base64,([^"]+)"', markup)
-    return found and found[1]
+def store_picture(output: dict) -> None:
+    """In a notebook's output, put in the place of a picture as HTML its PNG, which GitHub shows."""
+    data = output.get("data", {})
+    pattern = r'<img class="lenet-picture"[^>]*src="data:image/png;base64,([^"]+)"'
+    found = re.search(pattern, data.get("text/html", ""))
+    if found:
+        del data["text/html"]
+        data["image/png"] = found[1]
+        width = int.from_bytes(base64.b64decode(found[1])[16:20], "big") / SHARPNESS
+        output["metadata"] = {"image/png": {"width": round(width)}}
 
 
 def printable(text: Any) -> str:

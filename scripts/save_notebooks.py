@@ -9,11 +9,10 @@ compares it with the code that is there, and so notices a cell that was changed 
 where only a picture depends on it.
 """
 
-from lenet_course.drawing import SHARPNESS, png_in
+from lenet_course.drawing import store_picture
 
 import argparse
 import ast
-import base64
 import hashlib
 import os
 import shutil
@@ -23,6 +22,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import my_notebooks
 import nbformat
 from IPython.core.inputtransformer2 import TransformerManager
 from nbclient import NotebookClient
@@ -36,7 +36,8 @@ METADATA = {
         "language": "python",
         "name": "python3",
     },
-    "language_info": {"file_extension": ".py", "name": "python", "mimetype": "text/x-python"},
+    # The keys that a kernel gives, so that opening a chapter does not mark it as changed.
+    "language_info": my_notebooks.LANGUAGE,
 }
 
 
@@ -48,7 +49,7 @@ def fingerprint(notebook):
         for cell in notebook.cells
         if cell.cell_type == "code"
     ]
-    return hashlib.sha256("\n".join(codes).encode()).hexdigest()
+    return hashlib.sha256("\f".join(codes).encode()).hexdigest()
 
 
 def run(notebook, folder, timeout):
@@ -74,17 +75,6 @@ def tidy(notebook):
             output.get("data", {}).pop(WIDGET_VIEW, None)
             store_picture(output)
     notebook.metadata = nbformat.from_dict({**METADATA, "lenet": {"code": fingerprint(notebook)}})
-
-
-def store_picture(output):
-    """In the place of a picture as HTML its PNG, which GitHub shows."""
-    data = output.get("data", {})
-    png = png_in(data.get("text/html", ""))
-    if png:
-        del data["text/html"]
-        data["image/png"] = png
-        width = int.from_bytes(base64.b64decode(png)[16:20], "big") / SHARPNESS
-        output["metadata"] = {"image/png": {"width": round(width)}}
 
 
 def save(notebook, path):

@@ -12,6 +12,8 @@
   line a notebook tells what was compared, and how.
 """
 
+from lenet_course.drawing import store_picture
+
 import base64
 import difflib
 import io
@@ -23,7 +25,6 @@ import numpy as np
 import pytest
 from nbval.plugin import IPyNbCell, IPyNbFile, NbCellError, coalesce_streams
 from PIL import Image
-from save_notebooks import store_picture
 
 from tests.claims import load as load_claims
 

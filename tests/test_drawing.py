@@ -139,7 +139,13 @@ def test_a_still_is_described_and_of_its_size():
     assert data["text/plain"] == 'a "line" <up>'
     (img,) = ElementTree.fromstring(f"<p>{data['text/html']}</p>".replace('">', '"/>')).iter("img")
     assert img.get("alt") == 'a "line" <up>' and img.get("width") == "400"
-    assert drawing.png_in(data["text/html"]) and drawing.png_in("<p>text</p>") is None
+    output = {"data": data, "metadata": {}}
+    drawing.store_picture(output)
+    assert set(data) == {"image/png", "text/plain"}
+    assert output["metadata"] == {"image/png": {"width": 400}}
+    other = {"data": {"text/html": "<p>text</p>"}}
+    drawing.store_picture(other)
+    assert other == {"data": {"text/html": "<p>text</p>"}}
 
 
 # ---------------------------------------------------------------------------- in a notebook
