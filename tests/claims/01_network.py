@@ -175,6 +175,9 @@ CLAIMS = [
 ]
 PAPER = "the paper: LeCun, Bottou, Bengio and Haffner, Proceedings of the IEEE 86 (11), 1998"
 UNCHECKED = {
+    "Our value is −0.4972. Does the sigmoid make it": "a question about the value worked out above",
+    "does the window have in a row of conv 2": "a question",
+    "In the second convolution of 1998": PAPER,
     "next: [2. Shape tracing](02_shape_tracing.ipynb)": "a link",
     "and ten bars show how probable each digit is to the network": "the animation is tested in tests/test_images.py",
     "in what today's LeNet differs from the one of 1998": PAPER,

@@ -52,7 +52,7 @@ RELATION = re.compile(r"=|\\le|\\ge|\\approx|\\propto|<|>|\d")
 # What is no prose: addresses, HTML's own attributes, the names of exercises, sources.
 NO_PROSE = re.compile(
     r"\]\([^)]*\)|https?://\S+|<[^>]*>|[Ee]xercises? \d\.\d+"
-    r"|[Cc]hapters? \d(?:(?: to | and |, )\d)*|```.*?```|^#+ .*$|Previous: .*",
+    r"|[Cc]hapters? \d(?:(?: to | and |, )\d)*|```.*?```|^#+ [^\n]*|Previous: [^\n]*",
     re.DOTALL | re.MULTILINE,
 )
 
