@@ -139,7 +139,7 @@ def _kind(tensor: Any) -> tuple | None:
 def _check_run(content: Any, path: Path) -> None:
     kinds = {item.name: item.type for item in fields(lenet.Run) if item.init}
     if not isinstance(content, dict) or content.keys() != kinds.keys():
-        raise ValueError(f"{path.name} does not hold a training run")
+        raise ValueError(f"{path.name} does not hold a training run of this version")
     for name, value in content.items():
         if type(value) is not kinds[name] and not (kinds[name] is float and type(value) is int):
             raise ValueError(

@@ -96,6 +96,7 @@ def planted(text: str, file: str, old: str, new: str) -> str:
 def in_a_new_process(folder: Path, paths: list[str], log: Path) -> None:
     """Run pytest on `paths` in the copy of the course, and write what it says to `log`."""
     os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it is ignored
     with open(log, "w", encoding="utf-8") as file:
         for stream in (1, 2):
             os.dup2(file.fileno(), stream)
@@ -111,6 +112,7 @@ def in_a_new_process(folder: Path, paths: list[str], log: Path) -> None:
 
     options = ["-x", "-q", "-p", "no:cacheprovider", "--no-header", f"--rootdir={folder}"]
     options += ["--nbval", "--nbval-sanitize-with", "tests/nbval_sanitize.cfg"]
+    options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # what is loaded before pytest
     sys.exit(pytest.main([*options, *paths]))
 
 
