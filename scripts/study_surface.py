@@ -47,7 +47,9 @@ def main():
         print(".", end="", flush=True)
     print()
     results = {"low": low.tolist(), "high": high.tolist(), "path": path.tolist()}
-    results = {key: torch.tensor(value).round(decimals=3).tolist() for key, value in results.items()}
+    results = {
+        key: torch.tensor(value).round(decimals=3).tolist() for key, value in results.items()
+    }
     OUTPUT.write_text(json.dumps(results | {"loss": rows}) + "\n")
 
 

@@ -10,7 +10,6 @@ from torch import nn
 
 from .checking import (
     NotYet,
-    call,
     call_without,
     check,
     explain,
@@ -47,7 +46,10 @@ def check_5_1(answer):
             (right / 2, "Almost: the slope of the square is missing, (o − t)² has 2 (o − t)."),
             (right / 3, "The last slope is missing: z = w1 · x has the slope x for w1."),
             (right / 0.5, "One slope is missing: o = w2 · h has the slope w2 for h."),
-            (-right, "The size is right, the sign is not: a larger w1 makes o, and the loss, larger."),
+            (
+                -right,
+                "The size is right, the sign is not: a larger w1 makes o, and the loss, larger.",
+            ),
             (of_w2, "That is the gradient for w2. The one for w1 goes two slopes further back."),
             (loss, "That is the loss itself, from the forward pass. Now back."),
         ],
@@ -80,7 +82,11 @@ def check_5_2(dense_backward):
     mistakes = [
         ("dW", delta.T @ X.detach() / 6, "dW is a mean; backpropagation adds up over the images."),
         ("db", delta.mean(dim=0), "db is a mean; backpropagation adds up over the images."),
-        ("db", X.detach().sum(dim=0)[:3], "db is made of X; a bias is added to every sum as it is."),
+        (
+            "db",
+            X.detach().sum(dim=0)[:3],
+            "db is made of X; a bias is added to every sum as it is.",
+        ),
     ]
     for name, value in wanted.items():
         if not is_close(found[name], value):

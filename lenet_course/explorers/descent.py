@@ -1,5 +1,7 @@
 """Explorer of chapter 5: gradient descent on a loss surface, from "creeps" to "jumps out"."""
 
+from lenet_course.drawing import Picture
+
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -16,7 +18,6 @@ from .card import (
     QUIET,
     WIDTH,
     Explorer,
-    Picture,
     PictureView,
     check_images,
     dropdown,
@@ -51,6 +52,16 @@ def valley(steepness: float = 20.0) -> Surface:
 
     name = f"a valley, {steepness:g} times as steep across as along"
     return Surface(name, loss, (-6.0, -3.0), (6.0, 3.0), (-5.0, 1.0), ("a", "b"))
+
+
+def saddle() -> Surface:
+    """The loss (1 - a b)^2 / 2 of a chain of two weights: a plateau around 0, where both are."""
+
+    def loss(points):
+        return (1 - points.prod(dim=1)).square() / 2
+
+    name = "a plateau, two weights in a chain"
+    return Surface(name, loss, (-1.5, -1.5), (1.5, 1.5), (0.06, -0.02), ("a", "b"))
 
 
 def one_weight(
@@ -192,7 +203,7 @@ def draw_descent(surface: Surface, descent: Descent, shades: np.ndarray | None) 
         frame = Frame(LEFT, TOP, 520, HEIGHT, surface.low, surface.high)
         points = descent.points
         picture.pixels(frame.x, frame.y, frame.width, frame.height, shades)
-        picture.text(frame.x, TOP - 18, "dark: low loss, in bands of equal loss", 15, QUIET)
+        picture.text(frame.x, TOP - 18, "the darker, the lower the loss", 15, QUIET)
         _draw_trained(picture, surface, frame)
     names = (*surface.weights, "loss")[:2]
     _draw_axes(picture, frame, names)
@@ -232,18 +243,19 @@ def _draw_trained(picture, surface, frame):
         picture.text(x - 8, y - 14, "real training", 14, "#ffffff", "end")
 
 
-def _draw_axes(picture, frame, names):
+def _draw_axes(picture, frame, names, digits=1):
     picture.box(frame.x, frame.y, frame.width, frame.height, line=FRAME)
     for share in (0.0, 0.5, 1.0):
         a, b = (low + share * (high - low) for low, high in zip(frame.low, frame.high, strict=True))
         x, y = frame.place(a, b)
         anchor = {0.0: "start", 0.5: "middle", 1.0: "end"}[share]
-        picture.text(x, frame.y + frame.height + 16, number(a, 1), 14, QUIET, anchor)
-        picture.text(frame.x - 8, y, number(b, 1), 14, QUIET, "end")
+        picture.text(x, frame.y + frame.height + 16, number(a, digits), 14, QUIET, anchor)
+        fine = 2 if frame.high[1] - frame.low[1] < 2 else 1
+        picture.text(frame.x - 8, y, number(b, fine), 14, QUIET, "end")
     middle = frame.x + frame.width / 2
     picture.text(middle, frame.y + frame.height + 38, names[0], 15, QUIET, "middle")
     middle = frame.y + frame.height / 4
-    picture.text(frame.x - 40, middle, names[1], 15, QUIET, "middle", turn=90)
+    picture.text(frame.x - 40, middle, names[1], 15, QUIET, "middle", rotation=90)
 
 
 def _draw_path(picture, frame, points):
@@ -274,7 +286,7 @@ def _draw_losses(picture, descent):
     highest = max(losses.max().item() * 1.05, 1e-6)
     frame = Frame(668, TOP, WIDTH - 668, HEIGHT, (0.0, 0.0), (float(MOST_STEPS), highest))
     picture.text(frame.x, TOP - 18, "loss after each step", 15, QUIET)
-    _draw_axes(picture, frame, ("step", "loss"))
+    _draw_axes(picture, frame, ("step", "loss"), digits=0)
     places = [frame.place(step, loss) for step, loss in enumerate(losses.tolist())]
     if len(places) > 1:
         picture.line(places, MARK, 2.5)

@@ -1,5 +1,7 @@
 """Explorer of chapter 5: ten logits, their probabilities, the loss, and its gradient p - y."""
 
+from lenet_course.drawing import Picture
+
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -16,7 +18,6 @@ from .card import (
     QUIET,
     WIDTH,
     Explorer,
-    Picture,
     PictureView,
     dropdown,
     number,
@@ -24,7 +25,6 @@ from .card import (
     row,
     slider,
 )
-
 
 # ---------------------------------------------------------------------------- computing
 
@@ -150,7 +150,9 @@ class SoftmaxExplorer(Explorer):
         names = [(name, i) for i, name in enumerate(self.labels)]
         self.target = dropdown("target", names, int(target))
         self.chosen = dropdown("logit of", names, int(target))
-        self.logit = slider("is", -self.largest, self.largest, 0.0, 0.05, "420px", readout_format=".2f")
+        self.logit = slider(
+            "is", -self.largest, self.largest, 0.0, 0.05, "420px", readout_format=".2f"
+        )
         changes = {"add 1 to all": self._add, "double all": self._double}
         changes |= {"a step against the gradient": self._step, "start again": self._again}
         buttons = [widgets.Button(description=words, layout={"width": "auto"}) for words in changes]
