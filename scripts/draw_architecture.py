@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import matplotlib.pyplot as plt
+import numpy as np
 import torch
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
@@ -169,7 +170,7 @@ def _draw_all(ax, found, colors, image):
         _draw_volume(ax, volume, colors)
     front = found[0]
     extent = (front.x, front.x + front.shape[2], front.bottom, front.bottom + front.shape[1])
-    ax.imshow(image, extent=extent, cmap="gray", interpolation="nearest", zorder=2.5)
+    ax.imshow(np.asarray(image), extent=extent, cmap="gray", interpolation="nearest", zorder=2.5)
     for before, volume in pairwise(found):
         _draw_connection(ax, before, volume, colors)
 

@@ -21,6 +21,10 @@ epochs_3 = [epoch for epoch, _, _ in run.train if epoch <= 3]
 first_gradient = gradients[-2]  # of the weights of dense 3
 d2l_version = importlib.metadata.version("d2l")
 weight_start = weight
+one = torch.ones(1, requires_grad=True)
+(3 * one).backward()  # a gradient of 3
+torch.optim.SGD([one], lr=0.1).step()
+stepped = one.item()
 """
 
 CLAIMS = [
@@ -288,8 +292,22 @@ CLAIMS = [
         "math.exp(0) == 1 and torch.randn(9).sub_(9).exp().max() >= 0",
     ),
     ("its inputs are sigmoid(0) = 0.5, not 0", "torch.sigmoid(torch.zeros(1)) == 0.5"),
+    ("why the loss first sits at 2.30", "round(math.log(10), 2) == 2.30"),
+    ("train LeNet on Fashion-MNIST for ten epochs", "num_epochs == 10"),
+    ("**Fashion-MNIST**: ten kinds of clothing", "len(set(lenet.FASHION_LABELS)) == 10"),
+    ("`X`, a few hundred images", "200 < batch_size < 500"),
+    (
+        r"$$w \leftarrow w - \text{lr} \cdot \frac{\partial l}{\partial w} .$$",
+        "abs(stepped - (1 - 0.1 * 3)) < 1e-6",
+    ),
 ]
 UNCHECKED = {
+    "The two are twins": "in the ways that follow",
+    r"the logits $o_0, \dots, o_9$": "the names of the ten",
+    r"A value in a layer is a sum over its $n_\text{in}$ inputs, $o = \sum_{i=1}^{n_\text{in}} w_i x_i$. With independent weights of mean 0 and variance $\sigma^2$, and independent inputs of mean 0 and variance $\gamma^2$,": "what the formula below, a claim, supposes",
+    r"The spread stays what it was if $n_\text{in}\,\sigma^2 = 1$. In the backward pass, the same argument for the gradients asks for $n_\text{out}\,\sigma^2 = 1$. Unless $n_\text{in} = n_\text{out}$ both cannot hold at once": "follows from the formula above",
+    "The lesson's line for its two hyperparameters": "lr and num_epochs",
+    "With 0.9 the ReLU network does not learn at all.": "measured over three seeds: the loss stays near 2.30",
     "that has just seen a thousand coats": "a manner of speaking",
     "Two things change when a network": "the two are named in the text",
     "The second is `torch.no_grad()`": "counts what the text names",

@@ -1,0 +1,212 @@
+"""The checkable sentences of chapter 4, each with what must be true in its kernel."""
+
+SETUP = """
+import torch.nn.functional as F
+from lenet_course.explorers.distortion import accuracy_at
+
+mnist_images = mnist_train_iter.dataset.images
+better_net.eval()
+better_probabilities = torch.cat([lenet.predict(better_net, X) for X, _ in test_iter])
+better_per_class = accuracy_per_class(better_probabilities.argmax(1), test_images.labels.long())
+all_confusions = wrong.clone()
+steps_acc = {name: [run["test_acc"] for run in runs] for name, runs in steps.items()}
+means = [sum(accs) / len(accs) for accs in steps_acc.values()]
+names_of_steps = list(steps_acc)
+cycle_optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], 0.1, momentum=0.9)
+cycle_scheduler = torch.optim.lr_scheduler.OneCycleLR(cycle_optimizer, 0.1, total_steps=100)
+cycle = []
+for _ in range(99):
+    cycle.append(cycle_optimizer.param_groups[0]["lr"])
+    cycle_optimizer.step()
+    cycle_scheduler.step()
+conv2 = [m for m in net if isinstance(m, nn.Conv2d)][1]
+"""
+
+CLAIMS = [
+    (
+        "for each of the 10000 test images the ten probabilities",
+        "probabilities.shape == (10000, 10)",
+    ),
+    (
+        "Shoes, bags and trousers are nearly always recognised",
+        "not as_shipped or per_class[[1, 5, 7, 8, 9]].min() > 0.85",
+    ),
+    (
+        "two kinds are missed more often than found",
+        "not as_shipped or (per_class < 0.5).nonzero().flatten().tolist() == [2, 6]",
+    ),
+    (
+        "As each class has 1000 test images, the mean of the ten bars is the accuracy over all.",
+        "test_images.labels.bincount().tolist() == [1000] * 10 and abs(per_class.mean() - accuracy) < 1e-6",
+    ),
+    (
+        "No. Trousers, bags and shoes are learned and stay learned.",
+        "not as_shipped or change[[1, 5, 7, 8, 9]].max() < 0.07",
+    ),
+    (
+        "Coat, pullover and shirt take turns: when one is recognised better, the others are called by its name; t-shirt and dress swing too.",
+        "not as_shipped or (sorted(change.argsort(descending=True)[:3].tolist()) == [2, 4, 6] and "
+        "change[[0, 3]].min() > 0.1)",
+    ),
+    (
+        "Number the pairs $10i + j$, count the numbers, and fold the hundred counts into a square",
+        "confusion.shape == (10, 10) and confusion.numel() == 100",
+    ),
+    (
+        "correct predictions lie on the diagonal",
+        "not as_shipped or confusion.diag().sum() == round(10000 * accuracy)",
+    ),
+    (
+        "among the five tops or among the three kinds of shoes",
+        "len(TOPS) == 5 and len(SHOES) == 3",
+    ),
+    (
+        "Tops are taken for tops and shoes for shoes",
+        "not as_shipped or inside > 0.85 * wrong.sum()",
+    ),
+    (
+        "Is the rest too hard at 28 × 28 pixels? No: the better network at the end of this chapter, on the same pixels, recognises most of what this one misses.",
+        "not as_shipped or better_run.stopped or (better_probabilities.argmax(1)[is_wrong] == "
+        "test_images.labels[is_wrong]).float().mean() > 0.5",
+    ),
+    (
+        "When it is wrong it is less confident, as it should be; yet of these twelve it is almost certain.",
+        "confidence[is_wrong].mean() < confidence[~is_wrong].mean() and "
+        "(not as_shipped or confidence[surest].min() > 0.99) and len(surest) == 12",
+    ),
+    ("which of its 25 weights are positive?", "net[1].weight[0].numel() == 25"),
+    (
+        "The six filters of the first convolution are 5 × 5 numbers each",
+        "net[1].weight.shape == (6, 1, 5, 5)",
+    ),
+    (
+        "Before, each value is on its own; after, neighbours go together.",
+        "not as_shipped or (abs(before) < 0.3 and after > before + 0.3)",
+    ),
+    (
+        "The second convolution has 16 kernels for each of the 6 channels that it gets, 96 in all. A row belongs to one channel of conv 1, a column makes one of conv 2:",
+        "conv2.weight.shape == (16, 6, 5, 5) and 16 * 6 == 96",
+    ),
+    ("The second convolution's maps, 10 × 10 values each", "maps2.shape == (16, 10, 10)"),
+    (
+        "28 × 28 grey pixels, ten classes. MNIST's training file holds 60000 images.",
+        "mnist_images.shape == (60000, 28, 28) and mnist_train_iter.dataset.labels.unique().numel() == 10",
+    ),
+    (
+        "The 50000 in the lesson are what is left when 10000 are held out for validation",
+        "60000 - 10000 == 50000 == len(train_part)",
+    ),
+    (
+        "The plateau is there again, and it is longer: for more than three epochs nothing seems to happen.",
+        "not as_in_the_lesson or 3 < plateau < 4",
+    ),
+    (
+        "most of their pixels are 0",
+        "(mnist_images == 0).float().mean() > 0.75 and (train_iter.dataset.images == 0).float().mean() < 0.55",
+    ),
+    (
+        "the images differ less from each other than those of clothes do",
+        "digits < 0.75 * clothes",
+    ),
+    (
+        "Once over it, digits are far easier.",
+        "not (as_in_the_lesson and as_shipped) or mnist_run.test_acc > accuracy + 0.15",
+    ),
+    (
+        "The ten probabilities always add up to 1. There is no class for",
+        "probabilities.sum(1).allclose(torch.ones(10000), atol=1e-4)",
+    ),
+    (
+        "A shift by one pixel costs little, one by two pixels or a rotation by 20 degrees about a tenth of the accuracy, a shift by four pixels about half of it.",
+        "not as_in_the_lesson or (mnist_run.test_acc - by_one < 0.03 and "
+        "all(0.05 < mnist_run.test_acc - a < 0.15 for a in (by_two, turned)) and "
+        "0.4 < mnist_run.test_acc - by_four < 0.6)",
+    ),
+    (
+        "Eight steps, each with one change",
+        "len(steps) == 9",
+    ),
+    (
+        "**learning rate** 0.05 instead of 0.9 | alone it does not",
+        "means[1] < means[0] - 0.5",
+    ),
+    ("| **momentum** 0.9 |", "names_of_steps[4] == 'Nesterov momentum 0.9'"),
+    (
+        "brought to mean 0 and variance 1, then scaled and shifted by two learned numbers",
+        "[p.numel() for p in nn.BatchNorm2d(6).parameters()] == [6, 6] and "
+        "abs(nn.BatchNorm2d(3)(torch.randn(64, 3, 5, 5) * 7 + 2).var() - 1) < 0.05",
+    ),
+    (
+        "| **learning rate** 0.2 at its peak |",
+        "names_of_steps[-1] == 'learning rate 0.2 at its peak'",
+    ),
+    (
+        "for ten epochs, with three seeds each (the lesson's network with five)",
+        "[len(runs) for runs in steps.values()] == [5] + [3] * 8",
+    ),
+    (
+        "Which of the eight steps brings most? Does one of them make things worse?",
+        "len(means) == 9 and min(b - a for a, b in zip(means, means[1:])) < 0",
+    ),
+    (
+        "The lesson's 61706 parameters, less a bias and plus two numbers for each normalised channel: 226 more",
+        "num_parameters == 61706 + 226",
+    ),
+    (
+        "over the first three tenths of the steps and then down to almost nothing",
+        "28 <= cycle.index(max(cycle)) <= 31 and cycle[-1] < 0.001 * max(cycle)",
+    ),
+    (
+        "Above 0.91, and past the end of the lesson's run after a single epoch.",
+        "better_run.stopped or (better_run.test_acc > 0.91 and "
+        "better_run.test[0][1] > steps['the lesson\\'s network'][0]['test_acc'])",
+    ),
+    (
+        "10000 that they were trained on, and the 10000 test images",
+        "len(seen) == 10000 == len(test_images)",
+    ),
+    (
+        "The lesson's network is hardly better on the images that it has seen",
+        "not as_shipped or 0 < gaps[\"the lesson's\"]['training images'] - "
+        "gaps[\"the lesson's\"]['test images'] < 0.02",
+    ),
+    (
+        "The better one has a gap of several hundredths.",
+        "better_run.stopped or 0.03 < gaps['better']['training images'] - gaps['better']['test images'] < 0.09",
+    ),
+    (
+        r"varies with the standard deviation $\sqrt{p(1-p)/10000}$",
+        "abs(torch.distributions.Binomial(10000, torch.tensor(p)).stddev / 10000 - "
+        "math.sqrt(p * (1 - p) / 10000)) < 1e-6",
+    ),
+    ("For $p = 0.91$", "p == 0.91"),
+    (
+        "About 0.003. Differences of a few thousandths between two networks may be chance",
+        "round(math.sqrt(p * (1 - p) / 10000), 3) == 0.003",
+    ),
+    (
+        "the networks would learn from a sixth fewer images",
+        "(60000 - len(train_part)) * 6 == 60000 and len(validation) == 10000",
+    ),
+    (
+        "shoes, bags and trousers are safe, while pullover, coat and shirt take turns",
+        "not as_shipped or change[[2, 4, 6]].min() > 2 * change[[1, 5, 7, 8, 9]].max()",
+    ),
+    ("**Above 0.91** without a larger network", "better_run.stopped or better_run.test_acc > 0.91"),
+    ("which the lesson's 50000 leave room for", "60000 - 50000 == len(validation)"),
+    (
+        "train a network of the same size that gets above 0.91 on Fashion-MNIST",
+        "better_run.stopped or better_run.test_acc > 0.91",
+    ),
+]
+UNCHECKED = {
+    "click an image to see what every layer makes of it, and the ten probabilities": "the explorer's own tests",
+    "The largest of the ten probabilities is the **confidence**": "a definition",
+    "How little of a 7 is enough for a 7?": "a question",
+    "keeps the strongest value of four": "what a maximum of 2 x 2 values is",
+    "some hundredths, some thousandths or some ten-thousandths?": "a question",
+    "Once over it, digits are far easier. Ten digits differ in their shape": "the ten digits",
+    "Which two classes are confused most": "a question",
+    "so a cross becomes one of the ten": "follows from the sentence before it",
+    "In code it takes three lines:": "the cell below",
+}
