@@ -69,6 +69,8 @@ notebooks: env data ## Run the notebooks and save them with their outputs
 .PHONY: studies
 studies: env data ## Train and measure what the chapters compare: results/
 	@$(python) scripts/study_steps.py
+	@$(python) scripts/study_plateau.py
+	@$(python) scripts/study_surface.py
 	@$(python) scripts/measure_distortion.py
 
 .PHONY: images

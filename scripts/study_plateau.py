@@ -1,8 +1,9 @@
 """How long does LeNet sit on the plateau, and what ends it sooner? results/plateau.json, chapter 5.
 
 Each training starts anew and stops where the plateau ends: after the first batch at which the mean
-loss of the last ten batches is below 2.2, or after `most_epochs`. What was measured is kept after each
-training, so that a study that was interrupted goes on where it was. Batches of 256 as in chapter 3.
+loss of the last ten batches is below 2.2, or after `most_epochs`. What was measured is kept after
+each training, so that a study that was interrupted goes on where it was. Batches have 256 images,
+as in chapter 3.
 Besides: the losses of four trainings with a fault each, for exercise 5.4.
 Takes about ten minutes.
 """

@@ -20,7 +20,7 @@ MARGIN = 8.0  # around the training's own path
 
 
 def plane(points):
-    """Two directions (2, P) of length 1 in which points (N, P), the first as origin, spread most."""
+    """Two directions (2, P) of length 1 in which points (N, P) spread most around the first."""
     _, _, directions = torch.linalg.svd(points - points[0], full_matrices=False)
     directions = directions[:2]
     return directions * torch.sign(directions @ (points[-1] - points[0])).unsqueeze(1)

@@ -228,4 +228,33 @@ WRONG = {
         (changed(".abs().argmax().item()", ".abs().max().item()"), "no whole number"),
         (changed("[5]", "[20]"), "Your code stops"),
     ],
+    "5.1": [
+        ("answer = 3", "the slope of the square is missing"),
+        ("answer = 2", "z = w1 · x has the slope x"),
+        ("answer = 12", "has the slope w2 for h"),
+        ("answer = -6", "The size is right, the sign is not"),
+        ("answer = 7", "Write down the four slopes"),
+    ],
+    "5.2": [
+        ("def dense_backward(X, W, delta): return delta.T @ X / len(X), delta.sum(0), delta @ W", "dW is a mean"),
+        ("def dense_backward(X, W, delta): return delta.T @ X, delta.mean(0), delta @ W", "db is a mean"),
+        ("def dense_backward(X, W, delta): return X.T @ delta, delta.sum(0), delta @ W", "dW is on its side"),
+        ("def dense_backward(X, W, delta): return delta.T @ X", "Three gradients are asked for"),
+    ],
+    "5.3": [
+        ("def kernel_gradient(X, delta): return F.conv2d(X[None], delta[None])[0, 0] / len(X)", "divide by the number of images"),
+        ("def kernel_gradient(X, delta): return F.conv2d(X[None], delta[None])[0, 0].flip(0, 1)", "upside down"),
+        ("def kernel_gradient(X, delta): return F.conv2d(X[None], delta[None])[0, 0].T", "Rows and columns"),
+        ("def kernel_gradient(X, delta): return X[0]", "the kernel is 3 x 3"),
+    ],
+    "5.4": [
+        ("answer = 'dcab'", "2 of four. Look at curve 1 again"),
+        ("answer = 'abc'", "each of a, b, c and d once"),
+        ("answer = 4", "Four letters in quotes"),
+    ],
+    "5.5": [
+        ("answer = 'a'", "Larger sums lie further from the middle"),
+        ("answer = 'b'", "It has further to go"),
+        ("answer = 'd'", "A step is lr times the gradient"),
+    ],
 }  # fmt: skip

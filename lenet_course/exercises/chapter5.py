@@ -112,8 +112,8 @@ def check_5_3(kernel_gradient):
     found = read_tensor(result)
     if found.shape != right.shape:
         raise NotYet(
-            f"For X of {tuple(X[:, 0].shape)} and delta of {tuple(delta[:, 0].shape)} the kernel is "
-            f"3 x 3: k is the difference of the heights, plus 1. Yours is {tuple(found.shape)}."
+            f"For X of {tuple(X[:, 0].shape)} and delta of {tuple(delta[:, 0].shape)} the kernel "
+            f"is 3 x 3: k is the difference of the heights, plus 1. Yours is {tuple(found.shape)}."
         )
     if not is_close(found, right):
         explain(
@@ -123,10 +123,11 @@ def check_5_3(kernel_gradient):
                 (right.flip(0, 1), "All values are there, upside down: place (i, j) of the kernel "
                  "has seen the pixels from row i and column j on."),
                 (right.T, "Rows and columns have changed places."),
-                (F.conv2d(X[:1], delta[:1])[0, 0], "That is the first image's; add up all of them."),
+                (F.conv2d(X[:1], delta[:1])[0, 0],
+                 "That is the first image's; add up all of them."),
             ],
-            "The shape is right, the values are not: for kernel value (i, j), delta times the window "
-            "of X that begins at row i and column j, added up.",
+            "The shape is right, the values are not: for kernel value (i, j), delta times the "
+            "window of X that begins at row i and column j, added up.",
         )  # fmt: skip
     return "As autograd has it: every kernel value is a sum over all positions of all images."
 
@@ -204,18 +205,20 @@ def check_5_5(answer):
     }
     if right[found]:
         return (
-            f"Measured just now: the logits of different images lie {spread_2 / spread_1:.0f} times "
-            f"as far apart, although the mean slope has gone from {slope_1:.3f} to {slope_2:.3f} and "
-            f"the loss from {loss_1:.2f} up to {loss_2:.2f}. The growth begins much higher up."
+            f"Measured just now: the logits of different images lie {spread_2 / spread_1:.0f} "
+            f"times as far apart, although the mean slope has gone from {slope_1:.3f} to "
+            f"{slope_2:.3f} and the loss from {loss_1:.2f} up to {loss_2:.2f}. The growth "
+            "begins much higher up."
         )
     raise NotYet(
         {
-            "a": f"Measured just now: the mean slope of the sigmoids is {slope_1:.3f} with Xavier's "
-            f"weights and {slope_2:.3f} with twice those. Larger sums lie further from the middle.",
+            "a": f"Measured just now: the mean slope of the sigmoids is {slope_1:.3f} with "
+            f"Xavier's weights and {slope_2:.3f} with twice those. Larger sums lie "
+            "further from the middle.",
             "b": f"Measured just now: the loss begins at {loss_1:.2f} with Xavier's weights and at "
             f"{loss_2:.2f} with twice those. It has further to go.",
             "c": "Measured just now: it is not so.",
-            "d": "A step is lr times the gradient, whatever the weight's size: the optimiser was the "
-            "same, lr 0.9, in both trainings.",
+            "d": "A step is lr times the gradient, whatever the weight's size: the optimizer was "
+            "the same, lr 0.9, in both trainings.",
         }[found]
     )

@@ -43,5 +43,5 @@ def test_chapter_runs_from_top_to_bottom(lab, chapter):
     assert not notebook.console_errors
 
 
-def test_all_four_chapters_are_there():
-    assert [chapter[:2] for chapter in CHAPTERS] == ["01", "02", "03", "04"]
+def test_all_chapters_are_there():
+    assert [chapter[:2] for chapter in CHAPTERS] == ["01", "02", "03", "04", "05"]

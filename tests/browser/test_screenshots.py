@@ -60,14 +60,20 @@ explorer.amounts["turn"].value = 20
 explorer.amounts["noise"].value = 0.3
 explorer.measure()
 explorer.show()""",
+    "descent": """
+import json
+from lenet_course.explorers import descent
+measured = json.loads((lenet.COURSE / "results" / "surface.json").read_text())
+surfaces = [descent.valley(), descent.saddle(), descent.two_directions(measured)]
+descent.DescentExplorer(surfaces).show()""",
 }
 
 TRAINING = """
-from lenet_course.curves_old import LiveCurves
+from lenet_course.curves import LiveCurves
 
 torch.manual_seed(0)
 train_iter, test_iter = lenet.load_data_fashion_mnist(batch_size=256)
-run = lenet.train_ch6(lenet.make_lenet(), train_iter, test_iter, 10, 0.9, curves=LiveCurves())
+run = lenet.train_ch6(lenet.make_lenet(), train_iter, test_iter, 10, 0.9, callback=LiveCurves())
 """
 
 
