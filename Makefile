@@ -62,10 +62,11 @@ notebooks: env data ## Run the notebooks and save them with their outputs
 	@$(python) scripts/save_notebooks.py $(ARGS)
 
 .PHONY: studies
-studies: env data ## Measure what chapters 3 and 4 compare: results/seeds, variants, distortion.json
+studies: env data ## Measure what chapters 3, 4 and 6 compare: results/{seeds,variants,distortion,baselines}.json
 	@$(python) scripts/seeds.py
 	@$(python) scripts/variants.py
 	@$(python) scripts/measure_distortion.py
+	@$(python) scripts/study_baselines.py
 
 .PHONY: images
 images: env data ## Draw the pictures in Images/ again
