@@ -328,10 +328,10 @@ def main() -> None:
     best = {network: study.search(network) for network in ("linear", "MLP", "LeNet")}
     for network, chosen in best.items():
         study.run(*repeat(network, both, **chosen))
-        study.run(*repeat(network, both, shuffled=True, **chosen))
+        study.run(*repeat(network, [CLOTHES], shuffled=True, **chosen))
+        study.run(*repeat(network, [DIGITS], shifts=4, **chosen))
+        study.run(*repeat(network, [DIGITS], shuffled=True, **chosen))
     study.run(*repeat(datasets=[CLOTHES], **lesson, **plain))
-    for network in ("MLP", "LeNet"):
-        study.run(*repeat(network, [DIGITS], shifts=4, **best[network]))
     for dataset in both:
         for share, (network, chosen) in product(SHARES, best.items()):
             study.run(*repeat(network, [dataset], share=share, **chosen))
