@@ -9,6 +9,7 @@ learns from 500 of them sees each a hundred times in an epoch.
 """
 
 import lenet_helpers as lenet
+from lenet_course import saved
 
 import json
 import math
@@ -20,8 +21,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-
-from lenet_course import saved
 
 OUTPUT = lenet.COURSE / "results" / "baselines.json"
 CLOTHES, DIGITS = "FashionMNIST", "MNIST"
@@ -270,9 +269,7 @@ SHIPPED = {1.0: "lenet_clothes.pt", 0.01: "lenet_clothes_500.pt"}
 
 def ship(settings: Settings, net: nn.Module) -> None:
     """Keep the weights of `net` for the chapter, if it is one of SHIPPED."""
-    wanted = Settings(
-        "LeNet", CLOTHES, SEEDS[0], settings.lr, settings.pool, share=settings.share
-    )
+    wanted = Settings("LeNet", CLOTHES, SEEDS[0], settings.lr, settings.pool, share=settings.share)
     if settings == wanted and settings.share in SHIPPED:
         name = SHIPPED[settings.share]
         saved.save_weights(net, lenet.COURSE / "notebooks" / "weights" / name)

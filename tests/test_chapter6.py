@@ -1,7 +1,7 @@
 """Chapter 6: its study, its explorers and its exercises, on a few images and untrained networks."""
 
 import lenet_helpers as lenet
-from lenet_course import exercises
+from lenet_course import checks, exercises
 from lenet_course.explorers import shuffle, trust
 
 import json
@@ -115,7 +115,7 @@ def test_shifted_batches_keep_labels_and_change_every_time(images):
     assert len(batches) == len(first) == 3
     assert torch.cat([y for _, y in first]).equal(images.labels.long())
     assert any(not a.equal(b) for (a, _), (b, _) in zip(first, second, strict=True))
-    lenet.checks.batch(*first[0])
+    checks.batch(*first[0])
 
 
 def test_shuffled_pixels_are_those_of_the_chapter(chapter, images):
@@ -144,6 +144,8 @@ def test_best_temperature_undoes_what_made_a_network_too_sure():
 
 
 def test_windows_of_the_chapter_are_those_of_the_study(chapter):
+    if "windows" not in chapter:
+        pytest.skip("the section on locality and sharing is not in the chapter yet")
     for shared, formula in ((True, "ok,bkij->boij"), (False, "okij,bkij->boij")):
         layer = study.Windows(6, 16, study.window_offsets(False, 0, 14), 10, shared)
         X = torch.rand(2, 6, 14, 14)
@@ -198,8 +200,7 @@ def test_results_are_whole():
         assert not record["stopped"] or record["network"] != "LeNet", record
         assert ("test_acc" in record) == record["test"]
     for settings, seeds in groups.items():
-        tried = not json.loads(settings)["test"]
-        assert seeds == set(study.TRIAL_SEEDS if tried else study.SEEDS), settings
+        assert seeds == set(study.SEEDS if json.loads(settings)["test"] else study.TRIAL_SEEDS)
 
 
 # ---------------------------------------------------------------------------- explorers
@@ -238,7 +239,8 @@ def test_fgsm_raises_the_loss_and_leaves_the_network_alone(chapter):
     attacked = trust.fgsm(net, X, y, 0.1)
     loss = nn.functional.cross_entropy
     assert loss(net(attacked), y) > loss(net(X), y)
-    assert (attacked - X).abs().max() <= 0.1 + 1e-6 and 0 <= attacked.min() and attacked.max() <= 1
+    assert (attacked - X).abs().max() <= 0.1 + 1e-6
+    assert attacked.min() >= 0 and attacked.max() <= 1
     assert net.training and all(p.grad is None for p in net.parameters())
     assert attacked.equal(chapter["fgsm"](net, X, y, 0.1))
 
@@ -259,7 +261,8 @@ def test_occlusion_map_of_a_network_that_looks_at_one_pixel(chapter):
     assert covers.nonzero().tolist() == [[r, c] for r in (19, 20, 21) for c in (2, 3, 4)]
     net = lenet.make_lenet(nn.Tanh)
     X = torch.rand(1, 1, 28, 28)
-    assert torch.allclose(trust.occlusion_map(net, X, 7), chapter["occlusion_map"](net, X, 7))
+    everywhere = chapter["cover_everywhere"](net, X, 7)[..., lenet.predict(net, X).argmax()]
+    assert torch.allclose(trust.occlusion_map(net, X, 7), everywhere)
 
 
 def test_temperature_is_that_of_the_logits():
@@ -289,8 +292,8 @@ def test_trust_explorer_follows_clicks_and_arrows(images):
 def solutions():
     """The code under each solution of the chapter, by the number of its exercise."""
     text = "\n".join(c.source for c in nbformat.read(CHAPTER, as_version=4).cells)
-    parts = re.findall(r"### Exercise (6\.\d).*?Solution</summary>.*?```python\n(.*?)```", text, re.S)
-    return dict(parts)
+    solution = r"### Exercise (6\.\d).*?Solution</summary>.*?```python\n(.*?)```"
+    return dict(re.findall(solution, text, re.S))
 
 
 def solve(number):

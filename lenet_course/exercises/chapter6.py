@@ -68,8 +68,8 @@ def check_6_1(answer):
                 (places * c_out * 26, "That is with one channel; a window sees all six."),
                 (14 * 14 * c_out * (seen + 1), "14 x 14 is the size of the maps that go in. How "
                  "many places does the 5 x 5 window have in them, without padding?"),
-                (28 * 28 * c_out * (seen + 1), "28 x 28 is the size of the image. How large are the "
-                 "maps that conv 2 makes?"),
+                (28 * 28 * c_out * (seen + 1), "28 x 28 is the size of the image. How large are "
+                 "the maps that conv 2 makes?"),
                 (places * (seen + 1), "That is for one channel; conv 2 makes 16."),
             ],
             "Count the places of conv 2's maps; at each of them 16 values, each with a weight for "

@@ -1,6 +1,7 @@
-"""Explorer of chapter 6: read images whose pixels are shuffled, beside a network that learned to."""
+"""Explorer of chapter 6: read images with shuffled pixels, beside networks that learned to."""
 
 import lenet_helpers as lenet
+from lenet_course.drawing import Picture
 
 import ipywidgets as widgets
 import torch
@@ -12,7 +13,6 @@ from .card import (
     MARK,
     QUIET,
     Explorer,
-    Picture,
     PictureView,
     check_images,
     dropdown,
@@ -47,13 +47,12 @@ def draw_guess(
     X: Tensor, labels: list[str], target: int, guess: int | None, predicted: dict[str, int]
 ) -> Picture:
     """The Picture: one image, the ten names to choose from; once guessed, who said what."""
-    picture = Picture(TOP + SIDE + 6)
+    picture, votes = Picture(TOP + SIDE + 6), {"you": guess, **predicted}
     picture.text(0, 12, "what is it?", 16, QUIET)
     picture.pixels(0, TOP, SIDE, SIDE, grey(1 - X[0, 0]))
     for i, label in enumerate(labels):
         y = TOP + i * ROW
-        said = [name for name, found in predicted.items() if found == i] if guess is not None else []
-        said += ["you"] if guess == i else []
+        said = [] if guess is None else [name for name, found in votes.items() if found == i]
         right = guess is not None and i == target
         color = GREEN if right else MARK if said else INK
         picture.box(NAMES, y + 2, 180, ROW - 4, "none", "#9a9a9a")

@@ -1,6 +1,7 @@
 """Explorer of chapter 6: cover an image, attack it, and see what the prediction is worth."""
 
 import lenet_helpers as lenet
+from lenet_course.drawing import Picture
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,6 @@ from .card import (
     QUIET,
     WIDTH,
     Explorer,
-    Picture,
     PictureView,
     check_images,
     draw_probabilities,
@@ -73,7 +73,7 @@ def draw_trust(
 ) -> Picture:  # fmt: skip
     """The Picture: the image as the network gets it, its occlusion map, the ten probabilities."""
     picture, (row, column) = Picture(TOP + SIDE + 26), place
-    sheets = (grey(1 - X[0, 0]), "the image"), (grey(shades), "its probability, by the patch's place")
+    sheets = (grey(1 - X[0, 0]), "the image"), (grey(shades), "probability, by the patch's place")
     for left, (sheet, title) in zip((0, SIDE + GAP), sheets, strict=True):
         picture.text(left, 12, title, 16, QUIET)
         picture.pixels(left, TOP, SIDE, SIDE, sheet)
@@ -81,7 +81,8 @@ def draw_trust(
     if size:
         down, right = patch(row, size), patch(column, size)
         width, height = (SCALE * (side.stop - side.start) for side in (right, down))
-        picture.box(right.start * SCALE, TOP + down.start * SCALE, width, height, line=MARK, thick=3)
+        x, y = right.start * SCALE, TOP + down.start * SCALE
+        picture.box(x, y, width, height, line=MARK, thick=3)
     x, y = SIDE + GAP + column * SCALE, TOP + row * SCALE
     picture.box(x, y, SCALE, SCALE, line=MARK, thick=3)
     note = "black: probability 0  ·  white: 1"
@@ -138,9 +139,7 @@ class TrustExplorer(Explorer):
 
     def picture(self) -> Picture:
         X, shades, probabilities, label = self.look()
-        return draw_trust(
-            X, shades, probabilities, label, self.labels, self.place, self.size.value
-        )
+        return draw_trust(X, shades, probabilities, label, self.labels, self.place, self.size.value)
 
     def describe(self) -> str:
         _, _, probabilities, label = self.look()
