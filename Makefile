@@ -24,13 +24,20 @@ lab: env data ## Open the course in JupyterLab (the first time it makes all that
 present: env data ## Open chapter 3 for a projector: the notebook alone on the screen
 	@$(python) scripts/open_lab.py --present 03_training $(ARGS)
 
+.PHONY: fresh
+fresh: env ## Make your copy of a chapter anew, and keep what you had: make fresh CHAPTER=03
+	@$(python) scripts/my_notebooks.py --fresh "$(CHAPTER)"
+
 .PHONY: env
 env: ## Make the environment in .venv: what environment.yml lists
-	@for python in python3 python3.11; do \
-	    if $$python -c '' 2>/dev/null; then exec $$python scripts/make_env.py; fi; \
+	@for python in "$(PYTHON)" python3 python; do \
+	    if "$$python" -c 'f""' >/dev/null 2>&1; then exec "$$python" scripts/make_env.py; fi; \
 	done; \
-	echo 'set-up: there is no Python here; install Python 3.11, and run the same command again' >&2; \
-	exit 1
+	uv=$$(command -v uv || command -v "$$HOME/.local/bin/uv") && \
+	    exec "$$uv" run --no-project --python 3.13 scripts/make_env.py; \
+	echo 'set-up: there is no Python here; this line brings one, without being root; then run the' \
+	    'same command again:' >&2; \
+	echo '    curl -LsSf https://astral.sh/uv/install.sh | sh' >&2; exit 1
 
 .PHONY: data
 data: env ## Get Fashion-MNIST and MNIST into data/, and check them
@@ -41,12 +48,10 @@ data: env ## Get Fashion-MNIST and MNIST into data/, and check them
 .PHONY: test
 test: env data ## Run all notebooks and all tests, but those in a browser
 	@mkdir -p build/runs
-	@export CUDA_VISIBLE_DEVICES= LENET_DEVICE=cpu LENET_RUNS="$(CURDIR)/build/runs"; passed=true; \
-	$(python) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile tests $(ARGS) \
-	    || passed=false; \
-	$(python) -m pytest --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg \
-	    --nbval-cell-timeout 600 notebooks $(ARGS) || passed=false; \
-	$$passed
+	@CUDA_VISIBLE_DEVICES= LENET_DEVICE=cpu LENET_RUNS="$(CURDIR)/build/runs" \
+	    $(python) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile \
+	    --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg --nbval-cell-timeout 1200 \
+	    tests notebooks $(ARGS)
 
 .PHONY: test-browser
 test-browser: chromium env data ## Run the tests that drive JupyterLab in Chromium
@@ -62,9 +67,8 @@ notebooks: env data ## Run the notebooks and save them with their outputs
 	@$(python) scripts/save_notebooks.py $(ARGS)
 
 .PHONY: studies
-studies: env data ## Measure what chapters 3, 4 and 6 compare: results/{seeds,variants,distortion,baselines}.json
-	@$(python) scripts/seeds.py
-	@$(python) scripts/variants.py
+studies: env data ## Train and measure what the chapters compare: results/
+	@$(python) scripts/study_steps.py
 	@$(python) scripts/measure_distortion.py
 	@$(python) scripts/study_baselines.py
 
@@ -82,7 +86,7 @@ readme: env ## Write the measured tables into README.md
 
 .PHONY: faults
 faults: env data ## Try what can go wrong, many times over: results/faults.json
-	@$(python) scripts/faults.py $(ARGS)
+	@LENET_DEVICE=cpu $(python) -m pytest --no-header -q tests/faults $(ARGS)
 
 .PHONY: mutants
 mutants: env data ## Plant mistakes in the course, and count those that the tests find
@@ -99,7 +103,7 @@ lint: env ## Look for mistakes of style, and let nothing pass
 	@$(python) -m ruff format --check .
 
 .PHONY: clean
-clean: ## Remove what these commands have made, but the data and your own runs
+clean: ## Remove what these commands have made, but the data and all that is your own
 	@rm -rf .venv .pytest_cache .ruff_cache .hypothesis lenet_course.egg-info
 	@rm -rf build
 	@find . -name __pycache__ -not -path './data/*' -prune -exec rm -rf {} +

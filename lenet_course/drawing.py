@@ -123,9 +123,9 @@ def show_widget(widget: widgets.Widget, picture: "Figure | Picture", alt: str) -
 def still(picture: "Figure | Picture", alt: str) -> dict[str, str]:
     """MIME data of a picture: HTML with its PNG and its description, and the description alone."""
     width, png = png_of(picture)
-    data = base64.b64encode(png).decode()
+    data, words = base64.b64encode(png).decode(), html.escape(printable(alt))
     return {
-        "text/html": f'<img class="lenet-picture" width="{width}" alt="{html.escape(alt)}" '
+        "text/html": f'<img class="lenet-picture" width="{width}" alt="{words}" '
         f'style="max-width: 100%; height: auto; background: white" '
         f'src="data:image/png;base64,{data}">',
         "text/plain": alt,
@@ -163,16 +163,26 @@ def small_png(png: bytes) -> bytes:
     return file.getvalue()
 
 
-def png_in(markup: str) -> str | None:
-    """The PNG, in base64, of a picture that `show` has made; None if it is something else."""
-    found = re.search(r'<img class="lenet-picture"[^>]*src="data:image/png;base64,([^"]+)"', markup)
-    return found and found[1]
+def store_picture(output: dict) -> None:
+    """In a notebook's output, put in the place of a picture as HTML its PNG, which GitHub shows."""
+    data = output.get("data", {})
+    pattern = r'<img class="lenet-picture"[^>]*src="data:image/png;base64,([^"]+)"'
+    found = re.search(pattern, data.get("text/html", ""))
+    if found:
+        del data["text/html"]
+        data["image/png"] = found[1]
+        width = int.from_bytes(base64.b64decode(found[1])[16:20], "big") / SHARPNESS
+        output["metadata"] = {"image/png": {"width": round(width)}}
 
 
-def plain(text: str, longest: int = 40) -> str:
-    """`text` for a figure: in one line, of bounded length, with nothing that matplotlib reads as
-    mathematics."""
-    line = " ".join(str(text).split())
+def printable(text: Any) -> str:
+    """`text` in one line, without characters that no picture can hold."""
+    return "".join(c for c in " ".join(str(text).split()) if c.isprintable())
+
+
+def plain(text: Any, longest: int = 40) -> str:
+    """`text` for a figure: in one line, of bounded length, nothing in it read as mathematics."""
+    line = printable(text)
     line = line if len(line) <= longest else line[: longest - 1] + "…"
     return line.replace("$", r"\$")
 
@@ -224,7 +234,7 @@ class Picture:
         # A third of the size below the middle: not every program that draws SVG knows `dy`.
         self._svg.append(
             f'<text x="{x:.1f}" y="{y + 0.35 * size:.1f}" font-size="{size:g}" fill="{color}" '
-            f'text-anchor="{anchor}"{weight}{turned}>{html.escape(str(words))}</text>'
+            f'text-anchor="{anchor}"{weight}{turned}>{html.escape(printable(words))}</text>'
         )
 
     def pixels(self, x, y, width, height, rgb: np.ndarray) -> None:
@@ -267,7 +277,7 @@ class Picture:
         return (
             '<svg xmlns="http://www.w3.org/2000/svg" '
             f'viewBox="{-MARGIN} {-MARGIN} {self.outer_width:g} {self.outer_height:g}" role="img" '
-            f'aria-label="{html.escape(description)}" font-family="{FAMILY}">'
+            f'aria-label="{html.escape(printable(description))}" font-family="{FAMILY}">'
             f"{''.join(self._svg)}</svg>"
         )
 

@@ -6,6 +6,7 @@ Images/sources.json, so that tests/test_images.py notices a picture older than w
 """
 
 import lenet_helpers as lenet
+from lenet_course import curves, data_files, drawing, saved
 
 import ast
 import hashlib
@@ -15,7 +16,6 @@ from pathlib import Path
 
 import draw_animation
 import draw_architecture
-import lenet_live
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ RUN = "fashion_mnist_run.pt"
 
 
 def animation(path):
-    net = lenet.load_weights(lenet.make_lenet(), WEIGHTS / "mnist.pt")
+    net = saved.load_weights(lenet.make_lenet(), WEIGHTS / "mnist.pt")
     draw_animation.save_gif(draw_animation.draw_frames(net, mnist()), path)
 
 
@@ -40,8 +40,9 @@ def thumbnail(path):
 
 
 def training_curves(path):
-    run = lenet.load_run(WEIGHTS / RUN)
-    _save(lenet_live.plot_runs([run]), path, dpi=lenet_live.SHARPNESS * lenet_live.CSS_DPI)
+    run = saved.load_run(WEIGHTS / RUN)
+    drawing.use_style()
+    path.write_bytes(drawing.png_of(curves.plot_runs([run]))[1])
 
 
 DIGITS = ["data/MNIST/raw/t10k-images-idx3-ubyte", "data/MNIST/raw/t10k-labels-idx1-ubyte"]
@@ -62,7 +63,7 @@ PICTURES = {  # name: what draws it, and the files that decide how it looks
     "video_thumbnail.png": (thumbnail, ["scripts/draw_architecture.py", DIGITS[0]]),
     "training_curves.png": (
         training_curves,
-        ["lenet_live.py", f"notebooks/weights/{RUN}"],
+        ["lenet_course/curves.py", f"notebooks/weights/{RUN}"],
     ),
 }
 
@@ -83,14 +84,14 @@ def _content(file):
     """The bytes that count, so that a picture is not called old for what is not seen in it."""
     path = lenet.COURSE / file
     if file.startswith("data/"):
-        path = lenet.data_folder() / Path(file).relative_to("data")
+        path = data_files.data_folder() / Path(file).relative_to("data")
     if path.suffix == ".py":  # what the code does, not its comments and layout
-        return ast.dump(ast.parse(path.read_text(encoding="utf-8"))).encode()
+        return ast.unparse(ast.parse(path.read_text(encoding="utf-8"))).encode()
     if path.name == RUN:  # the curves, not the clock
-        run = lenet.load_run(path)
-        return repr(np.round([*run.train, *((e, a, 0) for e, a in run.test)], 3).tolist()).encode()
+        run = saved.load_run(path)
+        return repr(np.round([*run.train, *((e, a, 0) for e, a in run.test)], 2).tolist()).encode()
     if path.suffix == ".pt":  # the numbers, not the file around them
-        weights = lenet.load_weights(lenet.make_lenet(), path).state_dict()
+        weights = saved.load_weights(lenet.make_lenet(), path).state_dict()
         return b"".join(value.numpy().tobytes() for value in weights.values())
     return path.read_bytes()
 

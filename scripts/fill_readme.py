@@ -52,23 +52,21 @@ def bench():
 
 def faults():
     """What went wrong on purpose, and how often all was well afterwards: `make faults`."""
-    found = read("faults")
-    families = [[name, n["tried"], n["survived"]] for name, n in found["families"].items()]
-    total = ["**together**", *(sum(row[column] for row in families) for column in (1, 2))]
-    figures = "".join(f"\n{name}: {figure}\n" for name, figure in found["figures"].items())
-    return table(["what went wrong", "tried", "survived"], [*families, total]) + figures
+    rows = [[name, n["tried"], n["handled"]] for name, n in read("faults").items()]
+    total = ["**together**", *(sum(row[column] for row in rows) for column in (1, 2))]
+    return table(["what went wrong", "tried", "handled"], [*rows, total])
 
 
 def mutants():
-    """Planted mistakes, file by file, and how many the tests found: `make mutants`."""
-    found = read("mutants")["results"]
-    rows = [
-        [f"`{file}`", len(here), sum(bool(mutant["caught_by"]) for mutant in here)]
-        for file in sorted({mutant["file"] for mutant in found})
-        for here in [[mutant for mutant in found if mutant["file"] == file]]
-    ]
+    """Planted mistakes, folder by folder, and how many the tests killed: `make mutants`."""
+    found = {}
+    for key, killed_by in read("mutants").items():
+        file = key.partition(": ")[0]
+        where = file if "/" not in file or file.endswith(".ipynb") else str(Path(file).parent) + "/"
+        found.setdefault(where, []).append(bool(killed_by))
+    rows = [[f"`{where}`", len(found[where]), sum(found[where])] for where in sorted(found)]
     total = ["**together**", *(sum(row[column] for row in rows) for column in (1, 2))]
-    return table(["file", "mistakes planted", "found"], [*rows, total])
+    return table(["where", "mistakes planted", "killed"], [*rows, total])
 
 
 def accuracy():
@@ -78,13 +76,11 @@ def accuracy():
         spread = f"{min(accuracies):.3f} to {max(accuracies):.3f}"
         return [name, len(accuracies), spread]
 
-    lesson = [run["test_acc"] for run in read("seeds")]
+    rows = {name: [run["test_acc"] for run in runs] for name, runs in read("steps").items()}
+    first, *others = rows
     return table(
         ["ten epochs on Fashion-MNIST", "seeds", "test accuracy"],
-        [
-            row("the lesson's network", lesson),
-            *(row(f"+ {step['name']}", step["test_acc"]) for step in read("variants")),
-        ],
+        [row(first, rows[first]), *(row(f"+ {name}", rows[name]) for name in others)],
     )
 
 

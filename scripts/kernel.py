@@ -17,7 +17,7 @@ class Kernel:
     """
 
     def __init__(self, folder: Path = COURSE / "notebooks", before=(), **environment: str) -> None:
-        self.manager = KernelManager(kernel_name="python3", transport=TRANSPORT)
+        self.manager = KernelManager(kernel_name="python3")
         self.manager.kernel_spec.argv = [
             *before, sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}",
         ]  # fmt: skip
@@ -60,7 +60,3 @@ class Kernel:
     def restart(self) -> None:
         self.manager.restart_kernel(now=True)
         self.client.wait_for_ready(timeout=300)
-
-
-# Sockets in files where there are such: over TCP the kernel warns of being overheard.
-TRANSPORT = "tcp" if sys.platform == "win32" else "ipc"

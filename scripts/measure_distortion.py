@@ -5,19 +5,15 @@ has trained the network anew measures again, by the explorer's button.
 """
 
 import lenet_helpers as lenet
-
-import sys
-
-sys.path.insert(0, str(lenet.COURSE / "notebooks"))
-
-from explorers import distortion
+from lenet_course import saved
+from lenet_course.explorers import distortion
 
 
 def main():
     path = lenet.COURSE / "results" / distortion.FILE
     path.unlink(missing_ok=True)  # what was measured for older weights
     for dataset, weights in (("FashionMNIST", "fashion_mnist.pt"), ("MNIST", "mnist.pt")):
-        net = lenet.load_weights(
+        net = saved.load_weights(
             lenet.make_lenet(), lenet.COURSE / "notebooks" / "weights" / weights
         )
         curves = distortion.measure_curves(net, lenet.load_images(dataset, train=False), path)

@@ -9,6 +9,8 @@ compares it with the code that is there, and so notices a cell that was changed 
 where only a picture depends on it.
 """
 
+from lenet_course.drawing import store_picture
+
 import argparse
 import ast
 import hashlib
@@ -20,6 +22,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import my_notebooks
 import nbformat
 from IPython.core.inputtransformer2 import TransformerManager
 from nbclient import NotebookClient
@@ -33,19 +36,20 @@ METADATA = {
         "language": "python",
         "name": "python3",
     },
-    "language_info": {"file_extension": ".py", "name": "python", "mimetype": "text/x-python"},
+    # The keys that a kernel gives, so that opening a chapter does not mark it as changed.
+    "language_info": my_notebooks.LANGUAGE,
 }
 
 
 def fingerprint(notebook):
     """A checksum of what the code cells of `notebook` do: not of their layout or comments."""
     magics = TransformerManager()  # makes Python of `%` and `!` lines
-    trees = [
-        ast.dump(ast.parse(magics.transform_cell(cell.source)))
+    codes = [
+        ast.unparse(ast.parse(magics.transform_cell(cell.source)))
         for cell in notebook.cells
         if cell.cell_type == "code"
     ]
-    return hashlib.sha256("\n".join(trees).encode()).hexdigest()
+    return hashlib.sha256("\f".join(codes).encode()).hexdigest()
 
 
 def run(notebook, folder, timeout):
@@ -64,10 +68,12 @@ def run(notebook, folder, timeout):
 def tidy(notebook):
     """Keep what a reader sees at rest: no widgets, nothing of the machine it ran on."""
     for cell in notebook.cells:
-        # "trusted", "collapsed", "execution": what editors leave behind. Tags are the author's.
-        cell.metadata = {key: cell.metadata[key] for key in ("tags",) if key in cell.metadata}
+        # "trusted", "collapsed", "execution": what editors leave behind. The rest is the author's.
+        kept = [key for key in ("tags", "jupyter") if key in cell.metadata]
+        cell.metadata = {key: cell.metadata[key] for key in kept}
         for output in cell.get("outputs", []):
             output.get("data", {}).pop(WIDGET_VIEW, None)
+            store_picture(output)
     notebook.metadata = nbformat.from_dict({**METADATA, "lenet": {"code": fingerprint(notebook)}})
 
 

@@ -12,6 +12,8 @@
   line a notebook tells what was compared, and how.
 """
 
+from lenet_course.drawing import store_picture
+
 import base64
 import difflib
 import io
@@ -26,7 +28,6 @@ from PIL import Image
 
 from tests.claims import load as load_claims
 
-TALLY = pytest.StashKey[dict]()
 PICTURES = "image/png", "image/jpeg"
 # How far 8 x 8 pixels of a picture may be from the stored ones on average, from black 0 to white 1:
 # another processor moves a curve by a fraction of a pixel, a mistake by more.
@@ -44,14 +45,32 @@ def pytest_collect_file(file_path, parent):
 
 
 def pytest_configure(config):
-    config.stash[TALLY] = {}
+    if not hasattr(config, "workerinput"):  # with pytest-xdist, where the reports come together
+        config.pluginmanager.register(Tally())
 
 
-def pytest_terminal_summary(terminalreporter, config):
-    if config.stash[TALLY]:
-        terminalreporter.section("notebooks")
-    for notebook, tally in config.stash[TALLY].items():
-        terminalreporter.line(f"{notebook}: {summary(tally)}")
+class Tally:
+    """Counts what was compared, notebook by notebook, and says it at the end."""
+
+    def __init__(self):
+        self.notebooks = {}
+
+    def pytest_runtest_logreport(self, report):
+        for name, found in report.user_properties if report.when == "call" else ():
+            if name == "notebook":
+                notebook, *words = found
+                self.notebooks.setdefault(notebook, Counter()).update(words)
+
+    def pytest_terminal_summary(self, terminalreporter):
+        if self.notebooks:
+            terminalreporter.section("notebooks")
+        for notebook, tally in sorted(self.notebooks.items()):
+            terminalreporter.line(f"{notebook}: {summary(tally)}")
+
+
+def count(item, *words):
+    """Count a cell or a claim of a notebook under these words, which `summary` uses."""
+    item.user_properties.append(("notebook", [item.path.name, *words]))
 
 
 def summary(tally):
@@ -105,8 +124,7 @@ class Claim(pytest.Item):
         self.sentence, self.code = sentence, code
 
     def runtest(self):
-        tally = self.config.stash[TALLY].setdefault(self.parent.path.name, Counter())
-        tally["claims"] += bool(self.sentence)
+        count(self, *["claims"] * bool(self.sentence))
         kernel = self.parent.kernel
         message = kernel.execute_cell_input(self.code, allow_stdin=False)
         kernel.await_reply(message, timeout=self.config.option.nbval_cell_timeout)
@@ -120,7 +138,7 @@ class Claim(pytest.Item):
             if answer["content"].get("execution_state") == "idle":
                 break
         if error:
-            tally["failed"] += 1
+            count(self, "failed")
             raise ClaimError(f"{error['ename']}: {error['evalue']}")
 
     def repr_failure(self, excinfo):
@@ -143,26 +161,28 @@ class Cell(IPyNbCell):
     """A code cell of a notebook."""
 
     def runtest(self):
-        tally = self.config.stash[TALLY].setdefault(self.path.name, Counter())
         self.masked = False
         self.parent.messages.clear()
         if self.options["skip"]:
-            tally["skipped"] += 1
+            count(self, "skipped")
         elif self.cell.execution_count is None:
-            tally["failed"] += 1
+            count(self, "failed")
             self.raise_cell_error("it was saved without having been run")
         try:
             super().runtest()
         except NbCellError:
-            tally["failed"] += 1
+            count(self, "failed")
             raise
         if not self.options["check"]:
-            tally["not compared"] += 1
+            count(self, "not compared")
             return
-        tally["compared"] += 1
-        tally["no output"] += not self.cell.outputs
-        tally["tolerance"] += self.tolerance is not None
-        tally["masked"] += self.masked
+        found = {
+            "compared": True,
+            "no output": not self.cell.outputs,
+            "tolerance": self.tolerance is not None,
+            "masked": self.masked,
+        }
+        count(self, *[word for word, holds in found.items() if holds])
 
     @property
     def tolerance(self):
@@ -242,10 +262,12 @@ def replay(messages):
         elif kind == "update_display_data":
             for output in displays.get(content["transient"]["display_id"], []):
                 output.update(data=content["data"], metadata=content["metadata"])
+                store_picture(output)
         elif kind in ("stream", "display_data", "execute_result", "error"):
             if clear_first:
                 outputs, displays, clear_first = [], {}, False
             outputs.append(nbformat.v4.output_from_msg(message))
+            store_picture(outputs[-1])
             display_id = content.get("transient", {}).get("display_id")
             if display_id:
                 displays.setdefault(display_id, []).append(outputs[-1])

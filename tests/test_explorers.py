@@ -127,7 +127,7 @@ def test_what_is_no_lenet_is_refused(images):
         convolution.ConvolutionExplorer(nine, images)
     with pytest.raises(ValueError, match="Sequential"):
         convolution.ConvolutionExplorer(nn.Linear(784, 10), images)
-    with pytest.raises(ValueError, match="ImageTensors"):
+    with pytest.raises(ValueError, match="ImageDataset"):
         convolution.ConvolutionExplorer(lenet.make_lenet(), images.images)
     with pytest.raises(ValueError, match=r"\(B, 1, 28, 28\)"):
         convolution.convolution_step(lenet.make_lenet(), torch.rand(1, 28, 28), 1, 0, 0, 0)
@@ -231,7 +231,7 @@ def test_a_network_whose_weights_blew_up_can_be_looked_at(images):
     for value in net.parameters():
         nn.init.constant_(value, float("nan"))
     few_images = lenet.ImageDataset(images.images[:20], images.labels[:20])
-    blown = lenet.Run("", 1, 9.0, "cpu", [(1.0, float("nan"), 0.1)], [(1.0, 0.1)])
+    blown = lenet.Run("", 1, 9.0, "cpu", train=[(1.0, float("nan"), 0.1)], test=[(1.0, 0.1)])
     blown.checkpoints = [net.state_dict(), net.state_dict()]
     for explorer in (
         convolution.ConvolutionExplorer(net, few_images),

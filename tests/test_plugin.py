@@ -154,7 +154,7 @@ def test_counts_at_the_end(report):
     assert (
         f"07_small.ipynb: {len(compared)} cells compared ({len(silent)} of them without output, "
         f"{len(tolerant)} within a tolerance, {len(masked)} masked by the sanitize file), "
-        f"1 not compared, 1 skipped, {len(failed)} failed"
+        f"1 not compared, 1 skipped, 0 claims, {len(failed)} failed"
     ) in report.splitlines()
 
 
@@ -185,3 +185,13 @@ def test_cell_that_was_never_run_fails(tmp_path):
     report = run_pytest(f"--rootdir={tmp_path}", path)
     assert "saved without having been run" in report
     assert "08_unrun.ipynb: 0 cells compared" in report
+
+
+def test_a_sentence_that_is_not_so_fails(tmp_path):
+    """The claims of chapter 3, in a notebook of its name where nothing is as they say."""
+    path = tmp_path / "03_training.ipynb"
+    write_notebook(path, [("nothing", "X = None", [], [], True)])
+    report = run_pytest(f"--rootdir={tmp_path}", path)
+    assert "03_training.ipynb says: 234 full batches and one of 96." in report
+    assert "tests/claims/03_training.py" in report
+    assert re.search(r"03_training.ipynb: 1 cells compared .*, \d\d claims, \d\d failed", report)

@@ -17,7 +17,7 @@ PICTURE = re.compile(r"!\[[^\]]*\]\(|<img\b[^>]*>")
 DESCRIPTION = re.compile(r"!\[([^\]]{25,})\]|alt=\"([^\"]{25,})\"")
 
 
-@pytest.mark.parametrize("page", ["README.md", "CHANGELOG.md"])
+@pytest.mark.parametrize("page", ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSES.md"])
 def test_links_to_files_lead_somewhere(page):
     text = (COURSE / page).read_text(encoding="utf-8")
     links = {link for pair in LINK.findall(text) for link in pair if link}
@@ -55,9 +55,9 @@ def test_figures_are_those_that_were_measured():
 
 
 def test_variables_in_the_readme_are_those_of_the_course():
-    named = set(re.findall(r"LENET_[A-Z]+", README))
-    source = (COURSE / "lenet_helpers.py").read_text(encoding="utf-8")
-    assert named == set(re.findall(r"LENET_[A-Z]+", source))
+    sources = [COURSE / "lenet_helpers.py", *COURSE.glob("lenet_course/**/*.py")]
+    code = "".join(path.read_text(encoding="utf-8") for path in sources)
+    assert set(re.findall(r"LENET_[A-Z]+", README)) == set(re.findall(r"LENET_[A-Z]+", code))
 
 
 def test_hooks_for_commits_are_valid_and_can_be_installed(tmp_path):

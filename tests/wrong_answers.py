@@ -72,7 +72,7 @@ WRONG = {
         (changed("nn.Linear(50, 10)", "nn.Linear(50, 26)"), "gets 26 scores"),
         (changed("nn.Linear(50, 10),", "nn.Linear(50, 10), nn.Softmax(dim=1),"), "a softmax at the end"),
         (changed("nn.Sigmoid()", "nn.Identity()"), "There is no activation"),
-        (changed("16 * 5 * 5", "16 * 7 * 7"), "Linear expects 784 values an image and gets 400"),
+        (changed("16 * 5 * 5", "16 * 7 * 7"), "Linear expects 784 values per image and gets 400"),
         ("my_net = nn.Sequential(nn.Flatten(), nn.Linear(784, 30), nn.ReLU(), nn.Linear(30, 10))", "0 convolutions"),
         ("my_net = nn.Sequential(nn.Conv2d(1, 8, 5, stride=4), nn.ReLU(), nn.Conv2d(8, 4, 3), nn.Flatten(), nn.Linear(64, 10))", "8, 4 channels"),
         ("my_net = nn.Sequential(nn.Conv2d(1, 2, 5, padding=2), nn.ReLU(), nn.Conv2d(2, 4, 5, padding=2), nn.ReLU(), nn.AvgPool2d(4), nn.Flatten(), nn.Linear(196, 10))", "28, 28 wide"),
@@ -176,8 +176,7 @@ WRONG = {
         (changed("lr * p.grad", "lr * p.grad / 16"), "a mean over the batch already"),
         (changed("lr * p.grad", "2 * lr * p.grad"), "times as far"),
         (changed("                p -= lr * p.grad\n                p.grad = None", "                p.grad = None"), "clear them after the step"),
-        ("def sgd_step(params, lr): torch.optim.SGD(params, lr).step()", "the optimiser of `torch`"),
-        ("def sgd_step(params, lr): lenet.SGD(params, lr).step()", "the optimiser of `lenet_helpers`"),
+        ("def sgd_step(params, lr): torch.optim.SGD(params, lr).step()", "the optimizer of `torch`"),
         ("def sgd_step(net, X, y, lr): return net", "takes (net, X, y, lr)"),
     ],
     "3.4": [

@@ -3,7 +3,6 @@
 import lenet_helpers as lenet
 
 import math
-from unittest.mock import patch
 
 import torch
 import torch.nn.functional as F
@@ -220,8 +219,7 @@ def _step(sgd_step, params, lr):
 
     hook = register_optimizer_step_pre_hook(note)
     try:
-        with patch.object(lenet.SGD, "step", note):
-            call(lambda: sgd_step(list(params), lr) or True)
+        call(lambda: sgd_step(list(params), lr) or True)
     except NotYet as sentence:
         if "leaf Variable" in str(sentence):
             raise NotYet(
@@ -237,8 +235,7 @@ def _step(sgd_step, params, lr):
     finally:
         hook.remove()
     if optimizers:
-        library = type(optimizers[0]).__module__.partition(".")[0]
-        raise NotYet(f"That is the optimiser of `{library}` at work. Build it: a loop over params.")
+        raise NotYet("That is the optimizer of `torch` at work. Build it: a loop over params.")
 
 
 def _compare_step(params, before, gradients, lr, step):

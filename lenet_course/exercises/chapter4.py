@@ -1,8 +1,7 @@
 """The checks of chapter 4, evaluation."""
 
 import lenet_helpers as lenet
-from lenet_course import curves_old as lenet_live
-from lenet_course import saved
+from lenet_course import drawing, saved
 
 import copy
 
@@ -282,7 +281,7 @@ def check_4_4(telling_channel):
         torch.manual_seed(seed)
         _compare_channel(telling_channel, lenet.make_lenet(), A[:20], B[:25])
     channel = _compare_channel(telling_channel, net, A, B)
-    lenet_live.show(*_draw_channel(net, channel, A, B))
+    drawing.show(*_draw_channel(net, channel, A, B))
     means = [lenet.activations(net, X)[5][:, channel].mean().item() for X in (A, B)]
     return (
         f"In the trained network it is channel {channel}: {means[0]:.2f} on average for pullovers, "
@@ -351,7 +350,7 @@ def _draw_channel(net, channel, A, B):
     fig, axes = plt.subplots(3, len(X), figsize=(8, 4.2))
     for row, (maps, name) in zip(axes, [(X[:, 0], "image"), first, second], strict=True):
         for ax, a_map in zip(row, maps, strict=True):
-            ax.imshow(a_map, vmin=float(maps.min()), vmax=float(maps.max()))
+            ax.imshow(a_map.detach().numpy(), vmin=float(maps.min()), vmax=float(maps.max()))
             ax.set(xticks=[], yticks=[])
         row[0].set_ylabel(name)
     for ax, name in zip(axes[0], names, strict=True):

@@ -3,8 +3,7 @@
 The file lies in `saved.runs_folder()`, one for every exercise, JSON, and is not committed.
 """
 
-from lenet_course import curves_old as lenet_live
-from lenet_course import saved
+from lenet_course import drawing, saved
 
 import html
 import json
@@ -86,14 +85,14 @@ def keep(name, result):
 
 def show(results, goal):
     """The results as a plot and a table, best first; `goal` is the accuracy to beat."""
-    lenet_live.show(plot(results, goal), describe(results, goal))
+    drawing.show(plot(results, goal), describe(results, goal))
     display(Table(results))
 
 
 def plot(results, goal):
     """A figure with a dot a result, labelled, and a line where the goal is."""
     fig, ax = plt.subplots(figsize=(8, 1.2 + 0.34 * len(results)))
-    colors = lenet_live.COLORS
+    colors = drawing.COLORS
     for row, result in enumerate(results):
         reached = result["test_acc"] >= goal
         ax.plot(

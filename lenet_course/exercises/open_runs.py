@@ -56,7 +56,8 @@ def judge(name, net, run, dataset, goal, most_epochs, most_parameters):
     said = f"{test_acc:.4f} on the test images with {parameters} parameters in {epochs} epochs"
     trouble = f" {trouble}" if trouble else ""
     if test_acc < goal:
-        raise NotYet(f"{said}: {goal - test_acc:.4f} are missing to {goal}.{_advice(run)}{trouble}")
+        advice = _advice(run, net, test_acc, dataset)
+        raise NotYet(f"{said}: {goal - test_acc:.4f} are missing to {goal}.{advice}{trouble}")
     return f"{said}; the goal was {goal}.{trouble}"
 
 
@@ -123,21 +124,23 @@ def _layers(net):
     return ", ".join(words)
 
 
-def _advice(run):
-    """What the curve says."""
+def _advice(run, net, test_acc, dataset):
+    """What the curve says, and the same weights on images that they were trained on."""
     if run.stopped:
         return f" It was {run.stopped}."
     if run.loss > 2.2:
         return (
             " The loss has hardly left 2.30, the plateau: a larger first step, another "
-            "initialisation or another optimiser takes it off."
+            "initialisation or another optimizer takes it off."
         )
-    if run.train_acc - run.test_acc > 0.03:
+    train_acc = _accuracy(net, lenet.load_images(dataset, train=True), 10_000)
+    found = f" The same weights classify {train_acc:.3f} of 10000 training images correctly"
+    if train_acc - test_acc > 0.03:
         return (
-            f" On the training images it has {run.train_acc:.3f}: it begins to learn them by "
-            "heart. Weight decay, dropout, shifted or mirrored images go against that."
+            f"{found}: it begins to overfit. Weight decay, dropout or shifted images go against "
+            "that."
         )
     return (
-        f" On the training images it has {run.train_acc:.3f}, hardly more: it has not learned "
-        "enough yet. A better optimiser, a learning rate that rises and falls, batch norm?"
+        f"{found}, hardly more: it has not learned enough yet. A better optimizer, a learning rate "
+        "that rises and falls, batch normalisation?"
     )

@@ -18,6 +18,7 @@ from torch import nn
 INK, QUIET, MARK, BLUE, GREEN = (
     COLORS[name] for name in ("black", "grey", "orange", "blue", "green")
 )
+FRAME = "#9a9a9a"
 WIDTH = 960  # CSS pixels of every picture: fits a notebook on a projector of 1280 x 720
 
 

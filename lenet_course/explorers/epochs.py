@@ -1,6 +1,7 @@
 """Explorer of chapter 4: scrub through a training run, from the first weights to the last."""
 
 import lenet_helpers as lenet
+from lenet_course.curves import smoothed
 from lenet_course.drawing import Picture
 
 import copy
@@ -94,7 +95,7 @@ def draw_epoch(run, index, net, limits, X, label, labels):
 
 def _draw_curve(picture, run, index):
     left, top, width, height = CURVE
-    losses = [loss for _, loss, _ in run.train if math.isfinite(loss)]
+    losses = [loss for _, loss in smoothed(run, 1)]
     highest = max([1.0, *losses]) * 1.05
     last = max([1.0, run.num_epochs])
 
@@ -109,8 +110,8 @@ def _draw_curve(picture, run, index):
         picture.text(place(epoch, 0)[0], top + height + 14, str(epoch), 14, QUIET, "middle")
     picture.text(left + width, top + height + 32, "epoch", 14, QUIET, "end")
     curves = [
-        ("train loss", [(e, l) for e, l, _ in run.train], BLUE, False),
-        ("train acc", [(e, a) for e, _, a in run.train], MARK, True),
+        ("train loss", smoothed(run, 1), BLUE, False),
+        ("train acc", smoothed(run, 2), MARK, True),
         ("test acc", run.test, GREEN, False),
     ]
     for i, (name, points, color, dashed) in enumerate(curves):

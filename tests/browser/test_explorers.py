@@ -39,7 +39,8 @@ class Card:
 
     def __init__(self, lab, module, call, **options):
         name = call.split("(")[0]
-        code = f"from lenet_course.explorers.{module} import {name}\nexplorer = {call}\nexplorer.show()"
+        code = f"from lenet_course.explorers.{module} import {name}\nexplorer = {call}"
+        code += "\nexplorer.show()"
         self.notebook = lab.new([START, code], size=(1280, 1200), **options)
         self.notebook.run_all()
         assert not self.notebook.errors()

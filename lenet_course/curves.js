@@ -1,0 +1,167 @@
+// The living chart of lenet_course.curves.LiveCurves. `fixed` says what does not change while
+// training goes on, `now` what the curves, the numbers and the controls are at this moment.
+
+const BLUE = "#0072B2", ORANGE = "#BF5300", GREY = "#6E6E6E", BLACK = "#222222";
+const INTERRUPT = "■ in the toolbar (interrupt the kernel) stops just as cleanly.";
+const NO_CLICKS = "Here a click does not reach a cell that is running. To stop, press ■ in the " +
+  "toolbar (interrupt the kernel): curve, numbers and network are kept.";
+const PATIENCE = 4000; // milliseconds until the controls say that no click gets through
+
+const escape = (text) => text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
+
+/** 1, 2 or 5 times a power of ten, the next from `value` on: the step from one tick to the next. */
+function niceStep(value) {
+  const unit = 10 ** Math.floor(Math.log10(value));
+  return [1, 2, 5, 10].find((step) => step * unit >= value * 0.999) * unit;
+}
+
+/** One panel as SVG: axes, lines with a dot at their end, and labels beside the dots. */
+function panel(box, title, lines, marks, top, epochs, size) {
+  const { left, width, height } = box;
+  const x = (epoch) => left + (width * epoch) / epochs;
+  const y = (value) => box.top + height * (1 - Math.min(value, top) / top);
+  const text = (px, py, words, color, anchor = "start") =>
+    `<text x="${px.toFixed(1)}" y="${py.toFixed(1)}" fill="${color}" text-anchor="${anchor}" ` +
+    `paint-order="stroke" stroke="white" stroke-width="4">${escape(words)}</text>`;
+  const line = (x1, y1, x2, y2, color, more = "") =>
+    `<line x1="${x1}" y1="${y1}" x2="${x2}" y2="${y2}" stroke="${color}" ${more}/>`;
+  let svg = text(left, box.top - 0.7 * size, title, BLACK);
+  const gap = niceStep(top / 6);
+  for (let value = 0; value < top * 1.001; value += gap) {
+    if (value) svg += line(left, y(value), left + width, y(value), "#DDDDDD");
+    svg += text(left - 6, y(value) + 0.35 * size, String(+value.toFixed(4)), BLACK, "end");
+  }
+  const step = Math.max(1, niceStep((epochs * 2.5 * size) / width));
+  for (let epoch = 0; epoch <= epochs; epoch += step)
+    svg += text(x(epoch), box.top + height + 1.4 * size, String(epoch), BLACK, "middle");
+  svg += text(left + width, box.top + height + 2.7 * size, "epoch", BLACK, "end");
+  svg += line(left, box.top + height, left + width, box.top + height, GREY);
+  marks.forEach(([epoch, words], i) => {
+    svg += line(x(epoch), box.top, x(epoch), box.top + height, BLACK, 'stroke-dasharray="2 4"');
+    if (words) svg += text(x(epoch) + 4, box.top + height - 6 - (i % 4) * 1.3 * size, words, BLACK);
+  });
+  const ends = [];
+  for (const { name, points, color, dash, thick } of lines) {
+    if (!points.length) continue;
+    const path = points.map(([e, v]) => `${x(e).toFixed(1)} ${y(v).toFixed(1)}`).join("L");
+    svg += `<path d="M${path}" fill="none" stroke="${color}" stroke-width="${thick}" ` +
+      `stroke-linejoin="round" ${dash ? 'stroke-dasharray="8 4"' : ""}/>`;
+    const [epoch, value] = points[points.length - 1];
+    svg += `<circle cx="${x(epoch)}" cy="${y(value)}" r="${1.8 * thick}" fill="${color}"/>`;
+    ends.push({ px: x(epoch) + 0.6 * size, py: y(value), name, color, dot: y(value) });
+  }
+  // From the bottom up the labels make room for each other.
+  ends.sort((a, b) => b.dot - a.dot);
+  ends.forEach((end, i) => {
+    for (const other of ends.slice(0, i))
+      if (Math.abs(other.px - end.px) < 0.6 * size * Math.max(other.name.length, end.name.length))
+        end.py = Math.min(end.py, other.py - 1.25 * size);
+    svg += text(end.px, end.py + 0.35 * size, end.name, end.color);
+  });
+  return svg;
+}
+
+/** The chart for a given width, in CSS pixels: panels beside each other where there is room. */
+function chart(fixed, now, width) {
+  const size = fixed.projector ? 20 : 14, thick = fixed.projector ? 3.5 : 2.5;
+  const names = ["train", fixed.label, ...fixed.earlier.map((run) => run.label)];
+  const room = 0.6 * size * Math.max(...names.map((name) => name.length));
+  const beside = width > 40 * size, left = 3.2 * size, top = 2 * size;
+  const columnWidth = beside ? width / 2 : width;
+  const height = Math.min(0.5 * columnWidth, 16 * size), row = height + top + 3.2 * size;
+  const box = (i) => ({
+    left: left + (beside ? i * columnWidth : 0), top: top + (beside ? 0 : i * row),
+    width: Math.max(columnWidth - left - room - 1.5 * size, 60), height,
+  });
+  const grey = { color: GREY, thick: 0.7 * thick };
+  const old = (key, dash) =>
+    fixed.earlier.map((run) => ({ name: run.label, points: run[key], dash, ...grey }));
+  const losses = old("loss", false), accuracies = old("test", true);
+  const name = fixed.earlier.length ? fixed.label : "train";
+  losses.push({ name, points: now.loss, color: BLUE, thick });
+  accuracies.push({ name: "train", points: now.train, color: BLUE, thick });
+  accuracies.push({ name: "test", points: now.test, color: ORANGE, dash: true, thick });
+  const highest = Math.max(0.01, ...losses.flatMap((line) => line.points.map((p) => p[1])));
+  const plainMarks = now.marks.map(([epoch]) => [epoch, ""]);
+  const epochs = fixed.num_epochs;
+  return (
+    `<svg width="${width}" height="${beside ? row : 2 * row}" font-size="${size}" role="img" ` +
+    `aria-label="${escape(`Training curves of ${fixed.label}: ${now.numbers.join(", ")}`)}">` +
+    panel(box(0), "loss", losses, now.marks, 1.05 * highest, epochs, size) +
+    panel(box(1), "accuracy", accuracies, plainMarks, 1, epochs, size) + "</svg>"
+  );
+}
+
+const CONTROLS = `
+  <div class="picture"></div><div class="numbers"></div>
+  <div class="controls">
+    <button type="button" class="pause">Pause</button>
+    <button type="button" class="stop">Stop</button>
+    <label>learning rate <input type="range" step="0.05"> <output></output></label>
+  </div><p class="line"></p>`;
+
+function render({ model, el }) {
+  const fixed = model.get("fixed"), began = Date.now();
+  el.classList.add("lenet-live");
+  el.classList.toggle("projector", fixed.projector);
+  el.innerHTML = CONTROLS;
+  const find = (selector) => el.querySelector(selector);
+  const picture = find(".picture"), pause = find(".pause"), stop = find(".stop");
+  const slider = find("input"), output = find("output");
+  const exponent = Math.log10(fixed.lr);
+  slider.min = Math.min(-3, Math.floor(exponent));
+  slider.max = Math.max(1, Math.ceil(exponent));
+  slider.value = exponent;
+  let moved = false; // until then the rate is the run's own, which may lie between two steps
+  const rate = () => String(moved ? +(10 ** slider.value).toPrecision(2) : fixed.lr);
+  const showRate = () => {
+    output.textContent = rate();
+    slider.setAttribute("aria-valuetext", rate());
+  };
+  const draw = () => {
+    const now = model.get("now"), width = el.clientWidth - 16;
+    if (!now.loss || width <= 0 || document.hidden) return; // nobody looks
+    picture.innerHTML = chart(fixed, now, width);
+    find(".numbers").innerHTML = now.numbers.map((n) => `<span>${escape(n)}</span>`).join("");
+    pause.disabled = stop.disabled = !now.heard || now.stopping || now.over;
+    slider.disabled = pause.disabled || !fixed.lr_adjustable;
+    pause.textContent = now.paused ? "Go on" : "Pause";
+    const late = !now.heard && Date.now() > began + PATIENCE;
+    find(".line").textContent = now.over
+      ? "Training is over. Its Run is what train_ch6 has returned: print it to see the numbers."
+      : (late ? NO_CLICKS : INTERRUPT) +
+        (fixed.lr_adjustable ? "" : " The learning rate is set by the scheduler.");
+  };
+  pause.onclick = () => model.send({ do: "pause" });
+  stop.onclick = () => model.send({ do: "stop" });
+  slider.oninput = () => {
+    moved = true;
+    showRate();
+  };
+  slider.onchange = () => model.send({ do: "lr", value: 10 ** slider.value });
+  // JupyterLab asks for the thread that hears us when it hears of the widget; what is sent before
+  // that thread is there waits until the cell ends. So it says that it is here until it is heard.
+  const ready = setInterval(() => {
+    const { heard, over } = model.get("now");
+    if (heard || over) clearInterval(ready);
+    else model.send({ do: "ready" });
+  }, 400);
+  // JupyterLab would take the slider's arrow keys for its own: it listens at the document.
+  const keep = (event) => el.contains(event.target) && event.stopPropagation();
+  window.addEventListener("keydown", keep, true);
+  const watcher = new ResizeObserver(draw);
+  watcher.observe(el);
+  document.addEventListener("visibilitychange", draw);
+  model.on("change:now", draw);
+  showRate();
+  draw();
+  return () => {
+    clearInterval(ready);
+    watcher.disconnect();
+    window.removeEventListener("keydown", keep, true);
+    document.removeEventListener("visibilitychange", draw);
+    model.off("change:now", draw);
+  };
+}
+
+export default { render };
