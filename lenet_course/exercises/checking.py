@@ -99,9 +99,12 @@ def is_untouched(answer):
         return True
     code = getattr(answer, "__code__", None) if inspect.isfunction(answer) else None
     # A docstring or comments may stand in it: what counts is that it does nothing but return None.
-    return code is not None and [
-        (step.opname, step.argval) for step in dis.get_instructions(code) if step.opname != "RESUME"
-    ] == [("LOAD_CONST", None), ("RETURN_VALUE", None)]
+    return code is not None and all(
+        step.opname in ("RESUME", "NOP")
+        or (step.opname in ("LOAD_CONST", "RETURN_CONST") and step.argval is None)
+        or (step.opname == "RETURN_VALUE" and step.arg is None)
+        for step in dis.get_instructions(code)
+    )
 
 
 def brief(value):
