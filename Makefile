@@ -48,7 +48,7 @@ data: env ## Get Fashion-MNIST and MNIST into data/, and check them
 .PHONY: test
 test: env data ## Run all notebooks and all tests, but those in a browser
 	@mkdir -p build/runs
-	@CUDA_VISIBLE_DEVICES= LENET_DEVICE=cpu LENET_RUNS="$(CURDIR)/build/runs" \
+	@CUDA_VISIBLE_DEVICES= LENET_DEVICE=cpu LENET_RUNS="$(CURDIR)/build/runs" OMP_NUM_THREADS=1 \
 	    $(python) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile \
 	    --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg --nbval-cell-timeout 1200 \
 	    tests notebooks $(ARGS)

@@ -344,7 +344,7 @@ def test_a_set_up_that_fails_is_finished_by_the_same_command(course, tmp_path, w
     write_list(course, "other==1.0")  # another list is another environment
     code, printed, _ = run(course, *env, **wheels)
     assert code == 0
-    assert re.search(r"^  installing: [01] of 1 packages, 0 min", printed, re.MULTILINE)
+    assert printed.startswith("Installing what environment.yml lists")  # progress, if it takes long
     assert (site / "other").exists()
 
 
