@@ -72,6 +72,8 @@ def data(net: nn.Module, train_iter: Iterable, test_iter: Iterable, device: Any)
 
     Lazy layers, as today's book has them, get their sizes from this first batch.
     """
+    from lenet_helpers import eval_mode  # not above: that module begins by importing this one
+
     for name, data_iter in [("train_iter", train_iter), ("test_iter", test_iter)]:
         if not hasattr(data_iter, "__len__"):
             kind = type(data_iter).__name__
@@ -82,11 +84,8 @@ def data(net: nn.Module, train_iter: Iterable, test_iter: Iterable, device: Any)
         X, y = next(iter(test_iter))
     batch(X, y)
     lazy = any(isinstance(p, UninitializedParameter) for p in net.parameters())
-    modes = {module: module.training for module in net.modules()}
-    with torch.no_grad():
-        logits(net.eval().to(device)(X[:2].to(device)), X[:2])
-    for module, training in modes.items():
-        module.training = training
+    with eval_mode(net):
+        logits(net.to(device)(X[:2].to(device)), X[:2])
     if lazy:
         print("the lazy layers have their sizes now, and PyTorch's own initialisation")
 

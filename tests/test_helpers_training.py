@@ -349,8 +349,10 @@ def test_data_and_networks_that_do_not_fit_are_refused(net, train_iter, test_ite
             train(net, [wrong, *batches[1:]], test_iter, num_epochs=1, lr=0.9)
     assert torch.equal(weights(net), start)
     net[-1] = nn.Linear(84, 12)
+    net[2].eval()
     with pytest.raises(ValueError, match=r"logits of shape \(2, 10\), it gives \(2, 12\)"):
         train(net, batches, test_iter, num_epochs=1, lr=0.9)
+    assert net.training and not net[2].training
 
 
 def test_parts_that_do_not_belong_together_are_refused(net, train_iter, test_iter):

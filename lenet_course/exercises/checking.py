@@ -271,17 +271,11 @@ def read_tensor(result, shape=None, what="Your function returns"):
 
 def run_network(net, X):
     """The network's scores for a batch `X`, in evaluation mode; its mode is left as it was."""
-    training = [m for m in net.modules() if m.training]
     parameter = next(net.parameters(), None)
-    try:
-        net.eval()
-        with torch.no_grad():
-            if isinstance(net, nn.Sequential) and parameter is not None:
-                return _run_layers(net, X.to(parameter.device))
-            return _guarded(net, X if parameter is None else X.to(parameter.device))
-    finally:
-        for module in training:
-            module.training = True
+    with lenet.eval_mode(net):
+        if isinstance(net, nn.Sequential) and parameter is not None:
+            return _run_layers(net, X.to(parameter.device))
+        return _guarded(net, X if parameter is None else X.to(parameter.device))
 
 
 def _run_layers(net, X):

@@ -85,7 +85,6 @@ def _test_images(dataset):
 
 
 def _accuracy(net, images, count=None):
-    training = net.training
     chosen = (
         images
         if count is None
@@ -95,12 +94,10 @@ def _accuracy(net, images, count=None):
         return lenet.evaluate_accuracy_gpu(net, lenet.batches(chosen, 1000, shuffle=False))
     except (ValueError, RuntimeError) as error:
         raise NotYet(f"Your network cannot be evaluated: {brief(error)}.") from None
-    finally:
-        net.train(training)
 
 
 def _accuracy_at_start(net, run, images):
-    now = {name: value.clone() for name, value in net.state_dict().items()}
+    now = lenet.copy_weights(net)
     try:
         net.load_state_dict(run.checkpoints[0])
         return _accuracy(net, images, 1000)
