@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from . import leaderboard
-from .checking import NotYet, brief, count_parameters, read_network
+from .checking import NotYet, brief, count_parameters, load_images, read_network
 
 
 def judge(name, net, run, dataset, goal, most_epochs, most_parameters):
@@ -33,7 +33,7 @@ def judge(name, net, run, dataset, goal, most_epochs, most_parameters):
         raise NotYet(
             f"Your network has {parameters} parameters, {parameters - most_parameters} too many."
         )
-    images = _test_images(dataset)
+    images = load_images(dataset, train=False)
     knew = _accuracy_at_start(net, run, images)
     if knew > 0.5:
         raise NotYet(
@@ -75,13 +75,6 @@ def _belongs(net, run):
         return all(torch.equal(last[k], v.cpu()) for k, v in net.state_dict().items())
     except (LookupError, TypeError, AttributeError):
         return False
-
-
-def _test_images(dataset):
-    try:
-        return lenet.load_images(dataset, train=False)
-    except (OSError, ValueError) as error:
-        raise NotYet(f"The check needs the test images: {error}.") from None
 
 
 def _accuracy(net, images, count=None):
@@ -130,7 +123,7 @@ def _advice(run, net, test_acc, dataset):
             " The loss has hardly left 2.30, the plateau: a larger first step, another "
             "initialisation or another optimizer takes it off."
         )
-    train_acc = _accuracy(net, lenet.load_images(dataset, train=True), 10_000)
+    train_acc = _accuracy(net, load_images(dataset, train=True), 10_000)
     found = f" The same weights classify {train_acc:.3f} of 10000 training images correctly"
     if train_acc - test_acc > 0.03:
         return (
