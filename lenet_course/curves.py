@@ -5,14 +5,14 @@ second; the still that stays in the notebook is drawn by matplotlib.
 """
 
 import lenet_helpers as lenet
-from lenet_course.drawing import COLORS, in_notebook, plain, show_data, still, view
+from lenet_course.drawing import COLORS, in_notebook, plain, short, show_data, still, view
 
 import itertools
 import math
 import os
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -186,28 +186,28 @@ class LiveCurves(lenet.Callback):
             self.interrupt_handler = signal.signal(signal.SIGINT, self._interrupted)
 
     def after_batch(self, run: lenet.Run) -> None:
-        tic = time.perf_counter()
         self._change_lr()
-        if (tic < self.due and not self.paused) or not in_notebook() or self.trouble:
+        early = time.perf_counter() < self.due and not self.paused
+        if early or not in_notebook() or self.trouble:
             return
-        try:
-            self._draw()
-        except Exception as error:
-            self.trouble = f"the picture is missing: {type(error).__name__}: {error}"
-        self.seconds += time.perf_counter() - tic
+        self._try(self._draw)
         self._wait_while_paused()
         self.due = time.perf_counter() + self.every
 
     def after_fit(self, run: lenet.Run) -> None:
         if self.interrupt_handler is not None:
             signal.signal(signal.SIGINT, self.interrupt_handler)
-        tic = time.perf_counter()
-        try:
-            self._leave_a_still()
-        except Exception as error:
-            self.trouble = f"the picture is missing: {type(error).__name__}: {error}"
+        self._try(self._leave_a_still)
         if self.trouble:
             print(self.trouble)
+
+    def _try(self, draw: Callable) -> None:
+        """Draw, if that can be done, and count the time that it takes."""
+        tic = time.perf_counter()
+        try:
+            draw()
+        except Exception as error:
+            self.trouble = f"the picture is missing: {type(error).__name__}: {error}"
         self.seconds += time.perf_counter() - tic
 
     # What the reader asks for: a wish is left here, and training looks at it after the batch.
@@ -259,11 +259,11 @@ class LiveCurves(lenet.Callback):
 
     def _fixed(self) -> dict:
         return {
-            "label": plain(self.run.label, 16).replace(r"\$", "$"),
+            "label": short(self.run.label, 16),
             "num_epochs": max(run.num_epochs for run in (self.run, *self.earlier)),
             "earlier": [
                 {
-                    "label": plain(run.label, 16).replace(r"\$", "$"),
+                    "label": short(run.label, 16),
                     "loss": smoothed(run, 1),
                     "test": [list(point) for point in run.test],
                 }

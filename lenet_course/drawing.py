@@ -180,11 +180,15 @@ def printable(text: Any) -> str:
     return "".join(c for c in " ".join(str(text).split()) if c.isprintable())
 
 
-def plain(text: Any, longest: int = 40) -> str:
-    """`text` for a figure: in one line, of bounded length, nothing in it read as mathematics."""
+def short(text: Any, longest: int = 40) -> str:
+    """`text` in one line, of bounded length."""
     line = printable(text)
-    line = line if len(line) <= longest else line[: longest - 1] + "…"
-    return line.replace("$", r"\$")
+    return line if len(line) <= longest else line[: longest - 1] + "…"
+
+
+def plain(text: Any, longest: int = 40) -> str:
+    """`short` for a figure: matplotlib reads nothing in it as mathematics."""
+    return short(text, longest).replace("$", r"\$")
 
 
 # ---------------------------------------------------------------------------- a picture

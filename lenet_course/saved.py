@@ -8,6 +8,7 @@ import lenet_helpers as lenet  # before torch
 
 import glob
 import io
+import json
 import os
 import pickle
 import tempfile
@@ -72,6 +73,12 @@ def atomic_write(path: Path | str) -> Iterator[BinaryIO]:
     for left_over in path.parent.glob(f".{glob.escape(path.name)}.*"):
         if left_over.stat().st_mtime < time.time() - 3600:
             left_over.unlink(missing_ok=True)
+
+
+def write_json(content: Any, path: Path | str) -> None:
+    """Write what JSON can hold to `path`, whole or not at all."""
+    with atomic_write(path) as file:
+        file.write((json.dumps(content, indent=1) + "\n").encode())
 
 
 def save_weights(net: nn.Module, path: Path | str) -> None:

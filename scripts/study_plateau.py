@@ -154,8 +154,7 @@ def main(seeds=range(5)):
             row["end"], row["loss"] = train_once(plan, seed, data[plan.data])
             results["runs"].append(row)
             print(row, flush=True)
-            with saved.atomic_write(OUTPUT) as file:
-                file.write((json.dumps(results, indent=1) + "\n").encode())
+            saved.write_json(results, OUTPUT)
 
 
 if __name__ == "__main__":

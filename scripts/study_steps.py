@@ -94,8 +94,7 @@ def main() -> None:
         runs = results.setdefault(step.name, [])
         while len(runs) < step.seeds:
             runs.append(train(step, seed=len(runs)))
-            with saved.atomic_write(OUTPUT) as file:
-                file.write((json.dumps(results, indent=1) + "\n").encode())
+            saved.write_json(results, OUTPUT)
 
 
 if __name__ == "__main__":

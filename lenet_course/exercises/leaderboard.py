@@ -73,8 +73,7 @@ def keep(name, result):
         return results, trouble
     results = sorted([*results, result], key=lambda entry: -entry["test_acc"])[:MOST_KEPT]
     try:
-        with saved.atomic_write(path_of(name)) as file:
-            file.write(json.dumps(results, indent=1).encode())
+        saved.write_json(results, path_of(name))
     except OSError as error:
         trouble = f"{trouble} This result cannot be kept ({error.strerror}).".strip()
     return results, trouble
@@ -110,7 +109,7 @@ def plot(results, goal):
     ax.text(goal, 1.02, f"goal {goal}", ha="center", color=colors["grey"], transform=place)
     ax.set_yticks(
         range(len(results)),
-        [f"{_short(result['label'])}  {result['test_acc']:.4f}" for result in results],
+        [f"{drawing.plain(result['label'], 32)}  {result['test_acc']:.4f}" for result in results],
     )
     ax.set_ylim(len(results) - 0.5, -0.6)
     ax.margins(x=0.15)
@@ -153,7 +152,3 @@ class Table:
 
 def _cell(value):
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _short(label):
-    return label if len(label) <= 32 else label[:31] + "…"

@@ -191,8 +191,7 @@ def measure_curves(net, images, path=None, each=lambda curves: None):
         for found in _measured(path)
         if found["images"] != entry["images"] or found["weights"] != entry["weights"]
     ]
-    with saved.atomic_write(path) as file:
-        file.write(json.dumps([*others, entry], indent=1).encode())
+    saved.write_json([*others, entry], path)
     return curves
 
 
