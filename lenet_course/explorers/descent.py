@@ -194,11 +194,14 @@ BANDS = 16  # of equal loss
 def draw_descent(surface: Surface, descent: Descent, shades: np.ndarray | None) -> Picture:
     """The Picture of a descent: the surface with the path on it, and the loss over the steps."""
     picture = Picture(TOP + HEIGHT + 90)
-    highest = surface.loss(_raster(surface, 121)).max().item()
     if len(surface.low) == 1:
+        weights = _raster(surface, 121)
+        curve = torch.stack([weights[:, 0], surface.loss(weights)], dim=1)
+        highest = curve[:, 1].max().item()
         frame = Frame(LEFT, TOP, 520, HEIGHT, (surface.low[0], 0.0), (surface.high[0], highest))
         points = torch.stack([descent.points[:, 0], descent.losses], dim=1)
-        _draw_curve(picture, surface, frame)
+        picture.text(frame.x, TOP - 18, "the loss as a function of this weight", 15, QUIET)
+        picture.line([frame.place(*point) for point in curve.tolist()], QUIET, 2.5)
     else:
         frame = Frame(LEFT, TOP, 520, HEIGHT, surface.low, surface.high)
         points = descent.points
@@ -225,13 +228,6 @@ def shades_of(surface: Surface) -> np.ndarray | None:
     share = (share * BANDS).floor().clamp(max=BANDS - 1) / (BANDS - 1)
     dark, light = torch.tensor([20.0, 60.0, 105.0]), torch.tensor([245.0, 248.0, 250.0])
     return (dark + (light - dark) * share.unsqueeze(-1)).round().to(torch.uint8).numpy()
-
-
-def _draw_curve(picture, surface, frame):
-    points = _raster(surface, 121)
-    curve = zip(points[:, 0].tolist(), surface.loss(points).tolist(), strict=True)
-    picture.text(frame.x, TOP - 18, "the loss as a function of this weight", 15, QUIET)
-    picture.line([frame.place(*point) for point in curve], QUIET, 2.5)
 
 
 def _draw_trained(picture, surface, frame):
@@ -331,13 +327,6 @@ class DescentExplorer(Explorer):
     def surface(self) -> Surface:
         return self.surfaces[self.which.value]
 
-    @property
-    def descent(self) -> Descent:
-        """The Descent that the controls choose."""
-        return descend(
-            self.surface, self.start, self.lr.value, self.momentum.value, self.steps.value
-        )
-
     def _move(self, start):
         edges = zip(start, self.surface.low, self.surface.high, strict=True)
         self.start = tuple(min(max(value, low), high) for value, low, high in edges)
@@ -352,6 +341,12 @@ class DescentExplorer(Explorer):
         moves = (columns, -rows)[: len(self.start)]
         edges = zip(self.start, moves, self.surface.low, self.surface.high, strict=True)
         self._move(tuple(value + move * (high - low) / 40 for value, move, low, high in edges))
+
+    def refresh(self) -> None:
+        # Once for the picture and for the words: it is most of what a change takes.
+        settings = self.lr.value, self.momentum.value, self.steps.value
+        self.descent = descend(self.surface, self.start, *settings)
+        super().refresh()
 
     def picture(self) -> Picture:
         return draw_descent(self.surface, self.descent, self._shades[self.which.value])

@@ -189,12 +189,10 @@ class SoftmaxExplorer(Explorer):
         """Take over `logits`, and move the slider to the chosen one."""
         self.logits = logits.clamp(-self.largest, self.largest)
         with self.changing():
-            self._from_slider = False
             self.logit.value = round(self.logits[self.chosen.value].item(), 2)
-            self._from_slider = True
 
     def _slide(self, value):
-        if self._from_slider:
+        if not self._quiet:  # the reader has moved it
             self.logits[self.chosen.value] = value
             self.refresh()
 
