@@ -325,7 +325,8 @@ def make_venv(build: str) -> None:
 def make_env() -> None:
     """Make .venv and install the list, going on where the last run stopped."""
     build, last = torch_build(), finished_build()
-    fits = probe(PYTHON) and OLDEST <= probe(PYTHON)[0] <= NEWEST
+    there = probe(PYTHON)
+    fits = there and OLDEST <= there[0] <= NEWEST
     if not fits or not glob.glob(f"{glob.escape(VENV)}/*/pip*") or (last and last != build):
         make_venv(build)
     elif os.path.exists(STAMP):

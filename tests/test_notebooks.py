@@ -120,7 +120,7 @@ def written_wrongly(notebook):
             if is_picture(output) and not describes(words):
                 yield (
                     f"In [{number}] shows a picture without a description in words: "
-                    "`show(fig, alt)` of lenet_live gives it one"
+                    "`show(fig, alt)` of lenet_course.drawing gives it one"
                 )
 
 

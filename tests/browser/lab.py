@@ -17,7 +17,6 @@ and no test sees the settings of the person who runs it. The browser reaches not
 """
 
 import contextlib
-import importlib.util
 import json
 import os
 import shutil
@@ -26,7 +25,9 @@ import sys
 import time
 from pathlib import Path
 
+import my_notebooks
 import nbformat
+import open_lab
 import psutil
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 from playwright.sync_api import sync_playwright
@@ -37,14 +38,6 @@ MINUTE = 60_000  # milliseconds, as Playwright counts
 
 # What Chromium reports on every page of JupyterLab, whatever the notebook does.
 BENIGN = ()
-
-
-def load_script(name):
-    """A script of scripts/ as a module."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 class Server:
@@ -61,11 +54,10 @@ class Server:
         # Copied, too: the server hands out nothing that lies outside its folder.
         shutil.copytree(ROOT / "Images", self.root / "Images")
         shutil.copy(ROOT / "README.md", self.root)
-        load_script("my_notebooks").copy_chapters(self.root)  # what `make lab` opens
-        open_lab, settings = load_script("open_lab"), folder / "settings"
-        open_lab.ROOT = self.root
+        my_notebooks.copy_chapters(self.root)  # what `make lab` opens
+        settings = folder / "settings"
         settings.mkdir()
-        arguments = open_lab.lab_arguments("03_training", present, settings)
+        arguments = open_lab.lab_arguments("03_training", present, settings, self.root)
         env = os.environ | {
             "JUPYTER_PREFER_ENV_PATH": "1",
             "JUPYTER_CONFIG_DIR": str(folder / "config"),

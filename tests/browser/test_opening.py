@@ -22,4 +22,4 @@ def test_type_for_a_hall(presenting):
         text.wait_for(state="attached")
         size = text.evaluate("element => parseFloat(getComputedStyle(element).fontSize)")
         assert 19 <= size <= 23
-    notebook.screenshot("present")
+    notebook.screenshot("present_type")
