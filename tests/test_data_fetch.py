@@ -334,8 +334,9 @@ def test_a_disk_that_fills_while_a_file_is_written(data, mirror):
 def kills_survived(moments, seed=0):
     """Kill -9 a fetch at that many random moments; how many of them the next fetch mends.
 
-    A moment counts if no file that is there right after the kill is wrong, and if the next fetch
-    ends with all files right and nothing lying about. `make faults` tries more of them.
+    A moment counts if no file that is there right after the kill is wrong, and if a fetch two hours
+    later ends with all files right and nothing lying about: what is younger may be another fetch's,
+    at work. `make faults` tries more of them.
     """
     rng = random.Random(seed)
     survived = 0
@@ -352,6 +353,8 @@ def kills_survived(moments, seed=0):
             process.kill()
             process.communicate()
             sound = not any((data / file).exists() for file in wrong(data))
+            for path in left_overs(data):
+                os.utime(path, (time.time() - 7200,) * 2)
             code, *_ = fetch(data, "--mirror", mirror.url)
             survived += sound and code == 0 and not wrong(data) and not left_overs(data)
             shutil.rmtree(data)
