@@ -275,7 +275,7 @@ WRONG = {
         (changed("indices\n", "indices[:, 1:]\n"), "second only"),
         (changed("topk(2, dim=1)", "topk(2, dim=0)"), "error"),
         (changed("net(X)", "(-net(X))"), "otherwise"),
-        (changed(".sum().item()", ".sum(dim=0, keepdim=True).expand(2)"), "many shares"),
+        (changed(".sum().item()", ".sum(dim=0, keepdim=True).expand(2)"), "no number"),
         (changed("len(y)", "1"), "by the batches"),
         (changed("total += len(y)", "total += 2 * len(y)"), "twice as many"),
         (changed("for X, y in data_iter:\n", "for X, y in data_iter:\n            right, total = 0, 0\n"), "last batch"),

@@ -11,7 +11,7 @@ class Cells:
 
     def __init__(self, shell=None):
         self._shell = shell
-        self._made = {}  # name: (cell, value) of its last making
+        self._made = {}  # name: (cell, id of the value) of its last making
         self._outdated = {}  # name: what is the matter with the cell that should have made it
         if shell:
             shell.events.register("post_run_cell", self._after_cell)
@@ -23,12 +23,13 @@ class Cells:
         made_here = {name for name, (maker, _) in self._made.items() if cell and maker == cell}
         for name in makes | made_here:
             maker, before = self._made.get(name, (None, None))
+            now = id(namespace.get(name))
             self._outdated.pop(name, None)
-            if not result.success and namespace.get(name) is before:
+            if not result.success and now == before:
                 self._outdated[name] = "has ended in an error"
             elif name not in makes:
                 self._outdated[name] = f"makes no `{name}` any more"
-            self._made[name] = (cell if name in makes else maker, namespace.get(name))
+            self._made[name] = (cell if name in makes else maker, now)
 
     def why_outdated(self, name, value):
         """What is the matter with the cell of `name`, if `value` is what it made earlier; or ""."""

@@ -8,6 +8,7 @@ import itertools
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.nn.modules.module import register_module_forward_hook
 
 from . import read
 from .checking import NotYet, check, compare, first_difference, is_close
@@ -38,9 +39,7 @@ def check_1_1(answer_1_1):
         "convolutions alone": new_first + new_second,
         "the difference": new_total - total,
     }
-    few_or_many = "few" if found < new_total else "many"
-    off = abs(found - new_total)
-    compare(found, new_total, mistakes, total=total, off=off, few_or_many=few_or_many)
+    compare(found, new_total, mistakes, total=total)
     return {
         "first": first, "second": second, "new_first": new_first, "new_second": new_second,
         "new_total": new_total, "more": new_total - total,
@@ -63,7 +62,6 @@ def check_1_2(my_max_pool):
             found, expected, _pooling_mistakes(X),
             image=b, channel=c, i=i, j=j, value=found[place], window=[round(v, 2) for v in window],
         )  # fmt: skip
-    return {}
 
 
 def _pooled_shapes(B, C, H, W):
@@ -109,7 +107,6 @@ def check_1_3(my_conv):
                 _runs_with_padding(my_conv, X, K, b)
             raise
         _compare_convolution(found, X, K, b, padding)
-    return {}
 
 
 def _runs_with_padding(my_conv, X, K, b):
@@ -199,9 +196,11 @@ def check_1_4(small_net):
     parameters = count_parameters(small_net)
     allowed = count_parameters(lenet.make_lenet()) // 2
     if parameters > allowed:
-        name, most = _largest_layer(small_net)
-        over = parameters - allowed
-        raise NotYet("too large", parameters=parameters, over=over, name=name, most=most)
+        layers = [m for m in small_net.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+        largest = max(layers, key=count_parameters)
+        name = f"{type(largest).__name__}{tuple(largest.weight.shape[::-1])}"
+        values = {"over": parameters - allowed, "name": name, "most": count_parameters(largest)}
+        raise NotYet("too large", parameters=parameters, **values)
     channels = " to ".join(str(shape[0]) for shape in maps)
     return {"parameters": parameters, "allowed": allowed, "channels": channels}
 
@@ -209,16 +208,16 @@ def check_1_4(small_net):
 def _watch_convolutions(net, X):
     """The logits for X, and the shape (C, H, W) of what every convolution made on the way."""
     maps = []
-    hooks = [
-        layer.register_forward_hook(lambda _, __, output: maps.append(tuple(output.shape[1:])))
-        for layer in net.modules()
-        if isinstance(layer, nn.Conv2d)
-    ]
+
+    def note(layer, _, output):
+        if isinstance(layer, nn.Conv2d):
+            maps.append(tuple(output.shape[1:]))
+
+    hook = register_module_forward_hook(note)
     try:
         return run_network(net, X), maps
     finally:
-        for hook in hooks:
-            hook.remove()
+        hook.remove()
 
 
 def _explain_logits(found):
@@ -257,12 +256,3 @@ def _is_affine(net, X):
     net, X = copy.deepcopy(net).double(), 10 * X.double()
     a, b, both, none = (run_network(net, x) for x in (X[:1], X[1:2], X[:1] + X[1:2], 0 * X[:1]))
     return ((a + b) - (both + none)).abs().max() <= 1e-6 * (a - none).abs().max()
-
-
-def _largest_layer(net):
-    layers = [
-        (f"{type(m).__name__}{tuple(m.weight.shape[::-1])}", count_parameters(m))
-        for m in net.modules()
-        if isinstance(m, nn.Linear | nn.Conv2d)
-    ]
-    return max(layers, key=lambda layer: layer[1])

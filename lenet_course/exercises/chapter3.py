@@ -13,8 +13,6 @@ from .checking import NotTried, NotYet, check, compare, is_close
 from .open_runs import Rules, judge
 from .running import call
 
-LETTERS = 26
-
 
 def _loss_of_a_new_network(num_classes):
     """The loss of a LeNet with that many outputs, before training, for random images and labels."""
@@ -28,21 +26,20 @@ def _loss_of_a_new_network(num_classes):
 def check_3_1(answer_3_1):
     """The loss of a network that does not know anything yet about 26 letters."""
     found = read.number(answer_3_1)
-    expected, ten = math.log(LETTERS), math.log(10)
+    letters, expected, ten = 26, math.log(26), math.log(10)
     mistakes = {
         "ten classes": ten,
-        "base 10": math.log10(LETTERS),
-        "base 2": math.log2(LETTERS),
+        "base 10": math.log10(letters),
+        "base 2": math.log2(letters),
         "sign": -expected,
-        "probability": 1 / LETTERS,
-        "classes": LETTERS,
-        "in proportion": ten * LETTERS / 10,
-        "one per class": ten + LETTERS - 10,
+        "probability": 1 / letters,
+        "classes": letters,
+        "in proportion": ten * letters / 10,
+        "one per class": ten + letters - 10,
     }
     otherwise = "rounded" if abs(found - expected) < 0.1 else "otherwise"
-    values = {"letters": LETTERS, "ten": ten, "size": "small" if found < expected else "large"}
-    compare(found, expected, mistakes, otherwise, tolerance=0.0055, **values)
-    return {"letters": LETTERS, "expected": expected, "new": _loss_of_a_new_network(LETTERS)}
+    compare(found, expected, mistakes, otherwise, tolerance=0.0055, letters=letters, ten=ten)
+    return {"letters": letters, "expected": expected, "new": _loss_of_a_new_network(letters)}
 
 
 @check("3.2")
@@ -53,7 +50,10 @@ def check_3_2(my_cross_entropy):
     y_hat.requires_grad_()
     result = call(my_cross_entropy, y_hat, y, without="cross_entropy|nll_loss|log_softmax")
     found = read.tensor(result)
-    _check_shape_of_loss(found, y_hat, y)
+    losses = F.cross_entropy(y_hat, y, reduction="none")
+    several = "no mean" if is_close(found, losses) else "a number per image"
+    shapes = {"shape (1,)": (1,), several: (len(y),)}
+    compare(tuple(found.shape), (), shapes, "other shape", count=len(y))
     expected = F.cross_entropy(y_hat, y).item()
     compare(found, expected, _loss_mistakes(y_hat.detach(), y), expected=expected)
     if not result.requires_grad:
@@ -65,17 +65,6 @@ def check_3_2(my_cross_entropy):
     if not is_close(values, exact):
         raise NotYet("cut off", found=values.item(), expected=exact)
     return {"loss": found}
-
-
-def _check_shape_of_loss(found, y_hat, y):
-    shape = tuple(found.shape)
-    if shape == (1,):
-        raise NotYet("shape (1,)")
-    if shape == (len(y),):
-        right = is_close(found, F.cross_entropy(y_hat, y, reduction="none"))
-        raise NotYet("no mean" if right else "a number per image", count=len(y))
-    if shape:
-        raise NotYet("other shape", found=shape)
 
 
 def _loss_mistakes(y_hat, y):
@@ -117,15 +106,11 @@ def check_3_3(sgd_step):
         moved = [b - p.detach() for p, b in zip(params, before, strict=True)]
         if dots and not any(m.any() for m in moved):
             raise NotTried
-        _compare_step(moved, gradients, lr, cleared=not any(map(_has_gradient, params)))
+        cleared = all(p.grad is None or not p.grad.any() for p in params)
+        _compare_step(moved, gradients, lr, cleared)
     for p in params:  # as in a network of which a part is not used
         p.grad = None
     _step(sgd_step, params, lr)
-    return {}
-
-
-def _has_gradient(p):
-    return p.grad is not None and bool(p.grad.any())
 
 
 def _step(sgd_step, params, lr):

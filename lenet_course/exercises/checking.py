@@ -106,12 +106,16 @@ def _judge(look_at, named):
     """State, key of the sentence and its values, for the answers with their names."""
     try:
         for name, answer in named.items():
-            _refuse_what_is_no_answer(name, answer)
+            trouble = CELLS.why_outdated(name, answer)
+            if trouble:
+                raise NotYet("outdated", trouble=trouble)
+            if answer is None:
+                raise NotYet("none", name=name)
         if next(iter(named.values())) is ...:
             raise NotTried
         with torch.random.fork_rng(devices=[]), torch.enable_grad():
             torch.manual_seed(0)
-            return RIGHT, "right", look_at(*named.values())
+            return RIGHT, "right", look_at(*named.values()) or {}
     except NotTried:
         return NOT_TRIED, "not tried", {}
     except NotYet as found:
@@ -120,14 +124,6 @@ def _judge(look_at, named):
         return NOT_YET, "check stopped", {}
     except Exception as error:  # an object that breaks when it is looked at
         return NOT_YET, "unreadable", {"error": brief(error)}
-
-
-def _refuse_what_is_no_answer(name, answer):
-    trouble = CELLS.why_outdated(name, answer)
-    if trouble:
-        raise NotYet("outdated", trouble=trouble)
-    if answer is None:
-        raise NotYet("none", name=name)
 
 
 def brief(value):
@@ -189,6 +185,8 @@ def compare(found, expected, mistakes, otherwise="otherwise", /, tolerance=1e-4,
     """
     if is_close(found, expected, tolerance):
         return
+    if isinstance(found, int | float) and expected is not None:
+        values |= {"off": abs(found - expected), "too": "small" if found < expected else "large"}
     for key, results in mistakes.items():
         for result in results if isinstance(results, list) else [results]:
             if is_close(found, result, tolerance):

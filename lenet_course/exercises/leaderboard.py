@@ -43,9 +43,8 @@ def load(name):
 
 def _read(entry):
     """A result as it was kept. Raises an error if this is none."""
-    entry = dict(entry)
-    if "test_acc" in entry:  # its name in version 0.1
-        entry = {"accuracy": entry.pop("test_acc"), **entry}
+    # In version 0.1 the accuracy was called test_acc.
+    entry = {name.replace("test_acc", "accuracy"): value for name, value in dict(entry).items()}
     if {name: type(value) for name, value in entry.items()} != FIELDS:
         raise ValueError("another kind of file")
     if not math.isfinite(entry["accuracy"]):
@@ -77,11 +76,14 @@ def keep(name, result):
 def show(results, goal, images):
     """The results as a plot and a table, best first; `goal` is the accuracy to beat."""
     reached = sum(result["accuracy"] >= goal for result in results)
-    drawing.show(
-        plot(results, goal, images),
+    words = (
         f"Your {len(results)} best: {reached} reach the goal of {goal}; the best, "
-        f"{results[0]['label']}, {results[0]['accuracy']:.4f} of the {images} images.",
+        f"{results[0]['label']}, {results[0]['accuracy']:.4f} of the {images} images."
     )
+    try:
+        drawing.show(plot(results, goal, images), words)
+    except Exception as error:  # a picture is no reason to lose what the check has to say
+        print(f"{words} (They cannot be drawn: {error})")
     display(HTML(table(results)))
 
 
@@ -89,20 +91,17 @@ def plot(results, goal, images):
     """A figure with a dot a result, labelled, and a line where the goal is."""
     fig, ax = plt.subplots(figsize=(8, 1.2 + 0.34 * len(results)))
     for row, result in enumerate(results):
-        marker, color = ("o", "blue") if result["accuracy"] >= goal else ("x", "orange")
-        ax.plot(
-            [result["accuracy"]], [row], marker, markersize=9, markeredgewidth=2.5,
-            color=drawing.COLORS[color],
-        )  # fmt: skip
+        marker, name = ("o", "blue") if result["accuracy"] >= goal else ("x", "orange")
+        look = {"color": drawing.COLORS[name], "markersize": 9, "markeredgewidth": 2.5}
+        ax.plot([result["accuracy"]], [row], marker, **look)
     grey = drawing.COLORS["grey"]
     ax.axvline(goal, color=grey, linestyle="--")
     above = ax.get_xaxis_transform()  # above the axes, at the place of the line
     ax.text(goal, 1.02, f"goal {goal}", ha="center", color=grey, transform=above)
     labels = [f"{drawing.plain(r['label'], 32)}  {r['accuracy']:.4f}" for r in results]
     ax.set_yticks(range(len(results)), labels)
-    ax.set_ylim(len(results) - 0.5, -0.6)
     ax.margins(x=0.15)
-    ax.set_xlabel(f"accuracy on the {images} images")
+    ax.set(ylim=(len(results) - 0.5, -0.6), xlabel=f"accuracy on the {images} images")
     return fig
 
 

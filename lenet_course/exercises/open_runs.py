@@ -2,11 +2,12 @@
 
 import lenet_helpers as lenet
 
+import copy
 import math
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch.utils.data import DataLoader
 
 from . import leaderboard, read
 from .checking import NotYet, brief, kind, sentence
@@ -26,37 +27,25 @@ class Rules:
     note: str = ""  # on the goal
 
 
-class Augmented:
-    """The batches of `data_iter`, of each its images as `augment(X)` makes them, anew each time."""
-
-    def __init__(self, data_iter, augment):
-        self.data_iter, self.augment = data_iter, augment
-
-    def __len__(self):
-        return len(self.data_iter)
-
-    def __iter__(self):
-        for X, y in self.data_iter:
-            yield self.augment(X), y
-
-
 def load_train_and_validation(batch_size, dataset="FashionMNIST", augment=None):
     """`train_iter, validation_iter`: the first 50000 training images, and the last 10000.
 
-    `augment` is a function that makes a changed batch X of a batch X (shifted, mirrored ...); only
-    training gets those.
+    `augment` is a function that makes a changed batch X of a batch X (shifted, mirrored ...), anew
+    each time; only training gets those.
     """
+
+    def collate(batch):
+        X, y = batch
+        return (augment(X) if augment else X), y
+
     images = lenet.load_images(dataset, train=True)
-    train_iter = lenet.batches(_part(images, slice(50_000)), batch_size, shuffle=True)
-    validation_iter = lenet.batches(_part(images, slice(50_000, None)), batch_size, shuffle=False)
-    return (Augmented(train_iter, augment) if augment else train_iter), validation_iter
+    training, validation = _part(images, slice(50_000)), _part(images, slice(50_000, None))
+    train_iter = DataLoader(training, batch_size, shuffle=True, collate_fn=collate)
+    return train_iter, lenet.batches(validation, batch_size, shuffle=False)
 
 
 def _part(images, places):
     return lenet.ImageDataset(images.images[places], images.labels[places])
-
-
-# ---------------------------------------------------------------------------- judging
 
 
 def judge(net, run, rules, final=False):
@@ -98,12 +87,10 @@ def _epochs_by_the_rules(net, run, rules):
     if not isinstance(run, lenet.Run):
         raise NotYet("no run", found=kind(run))
     try:
-        epochs, last = math.ceil(run.epoch), run.checkpoints[-1]
+        epochs, last = math.ceil(run.train[-1][0]), run.checkpoints[-1]
         belongs = all(torch.equal(last[k], v.cpu()) for k, v in net.state_dict().items())
     except (LookupError, TypeError, ValueError, OverflowError, AttributeError):
         raise NotYet("no training") from None
-    if not run.train:
-        raise NotYet("no training")
     if not belongs:
         raise NotYet("other weights")
     if epochs > rules.num_epochs:
@@ -126,27 +113,23 @@ def _accuracy(net, images):
 
 
 def _refuse_if_trained_before(net, run, images):
-    now = lenet.copy_weights(net)
+    begun = copy.deepcopy(net)
     try:
-        net.load_state_dict(run.checkpoints[0])
-        knew = _accuracy(net, _part(images, slice(1000)))
+        begun.load_state_dict(run.checkpoints[0])
     except RuntimeError:
         raise NotYet("two networks") from None
-    finally:
-        net.load_state_dict(now)
+    knew = _accuracy(begun, _part(images, slice(1000)))
     if knew > 0.5:
         raise NotYet("went on", knew=knew)
 
 
 def _layers(net):
-    """The layers in a few words: "Conv2d 6 5x5, ReLU, MaxPool2d, ..."."""
+    """The layers and the shapes of their weights: "Conv2d 6x1x5x5, Sigmoid, AvgPool2d, ..."."""
     words = []
     for layer in net.modules():
-        size = [getattr(layer, "out_channels", getattr(layer, "out_features", ""))]
-        if isinstance(layer, nn.Conv2d):
-            size.append("x".join(map(str, layer.kernel_size)))
         if not list(layer.children()):
-            words.append(" ".join(map(str, [type(layer).__name__, *size])).strip())
+            shape = next(layer.parameters(), torch.zeros(())).shape
+            words.append(f"{type(layer).__name__} {'x'.join(map(str, shape))}".strip())
     return ", ".join(words)
 
 

@@ -63,18 +63,13 @@ def function(answer, *parameters):
     return answer
 
 
-def network(answer):
-    """The answer, if it is a network."""
+def network(answer, kind_of=nn.Module):
+    """The answer, if it is a network; an nn.Sequential of layers, where that is asked for."""
     if inspect.isclass(answer) and issubclass(answer, nn.Module):
         raise NotYet("class for a network", name=answer.__name__)
     if not isinstance(answer, nn.Module):
         raise NotYet("no network", found=kind(answer))
-    return answer
-
-
-def layers(answer):
-    """The answer, if it is an nn.Sequential of plain layers."""
-    if not isinstance(network(answer), nn.Sequential):
+    if not isinstance(answer, kind_of):
         raise NotYet("no Sequential", found=kind(answer))
     return answer
 
