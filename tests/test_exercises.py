@@ -481,6 +481,12 @@ def test_an_answer_that_its_cell_made_before_an_error_is_judged(shell, capsys):
     assert shell.user_ns["feedback"].state == checking.RIGHT
 
 
+def test_an_error_in_an_answer_is_placed_in_its_cell(shell):
+    shell.run_cell("def my_max_pool(X):\n    return X.maximum()", cell_id="answer")
+    feedback = exercises.check_1_2(shell.user_ns["my_max_pool"])
+    assert "in line 2 of its cell, `return X.maximum()`" in feedback.text
+
+
 def test_a_check_says_what_it_has_looked_at():
     assert str(exercises.check_1_1(61706)).endswith("Looked at: `answer_1_1 = 61706`.")
     assert str(exercises.check_1_2(lambda X: X)).endswith("Looked at: `my_max_pool(X)`.")

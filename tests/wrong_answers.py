@@ -68,6 +68,7 @@ WRONG = {
         (changed("torch.maximum(upper, lower)", "torch.maximum(upper, lower).transpose(2, 3)"), "swapped"),
         ("def my_max_pool(X): return X[..., ::3, ::3]", "other shape"),
         (changed("torch.maximum", "torch.add"), "sum"),
+        (changed("def my_max_pool(X):\n", "def my_max_pool(X):\n    X.clamp_(min=0)\n"), "begun at 0"),
         (changed("def my_max_pool(X):\n", "def my_max_pool(X):\n    X = X.abs()\n"), "absolute"),
         ("def my_max_pool(X): yield X", "generator"),
         ("def my_max_pool(X): return X,", "tuple of one"),
