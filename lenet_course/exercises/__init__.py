@@ -1,8 +1,7 @@
 """The checks of the exercises: `exercises.check_1_1(answer_1_1)` looks at the answer to 1.1.
 
-A check says what is right, or what exactly is not right yet. It never raises: whatever a student
-hands it, the answer is a sentence. (For marks there is `exercises.check_1_1(...).assert_right()`.)
-It knows no answer by heart either: it runs PyTorch, or the student's own network, and compares.
+A check says what is right, or what exactly is not right yet. It never raises (for marks there is
+`.assert_right()`), and it knows no answer by heart: it runs PyTorch and compares.
 """
 
 # ruff: noqa: F401 (what is imported here is what the package offers)

@@ -3,7 +3,6 @@
 import lenet_helpers as lenet
 from lenet_course import drawing, saved
 
-import copy
 import json
 
 import matplotlib.pyplot as plt
@@ -123,7 +122,7 @@ def check_4_3(with_max_pooling, max_run):
         nn.Conv2d(3, 4, 3), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(4 * 5 * 5, 10),
     )  # fmt: skip
     X = torch.rand(4, 1, 28, 28) - 0.5
-    before, logits = copy.deepcopy(net.state_dict()), net(X).detach()
+    before, logits = lenet.copy_weights(net), net(X).detach()
     result = call(with_max_pooling, net)
     _compare_layers(result, net)
     _compare_weights(result, net, X, before, logits)

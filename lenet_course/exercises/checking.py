@@ -180,8 +180,8 @@ def is_close(found, expected, tolerance=1e-4):
 def compare(found, expected, mistakes, otherwise="otherwise", /, tolerance=1e-4, **values):
     """NotYet unless `found`, a shape, a number or a tensor, is what is expected.
 
-    `mistakes` is a table of keys: what comes out with this mistake, or a list of it. The first that
-    fits is told, else `otherwise`, each with the `values` for its sentence.
+    `mistakes` has the keys of sentences, and what comes out with this mistake, or a list of it. The
+    first that fits is told, else `otherwise`.
     """
     if is_close(found, expected, tolerance):
         return

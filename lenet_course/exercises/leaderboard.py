@@ -14,7 +14,8 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import HTML, display
 
-MOST_KEPT = 10
+from .checking import sentence
+
 FIELDS = {  # of a result
     "accuracy": float, "label": str, "num_epochs": int, "lr": float, "parameters": int,
     "layers": str, "when": str,
@@ -35,20 +36,16 @@ def load(name):
     except (ValueError, TypeError, AttributeError, RecursionError):  # not what is written here
         aside = path.with_suffix(".damaged.json")
         os.replace(path, aside)
-        return [], (
-            f" The file with your earlier results was damaged; it is now called {aside.name}, and "
-            "a new one is begun."
-        )
+        return [], sentence("leaderboard", "damaged", name=aside.name)
 
 
 def _read(entry):
     """A result as it was kept. Raises an error if this is none."""
     # In version 0.1 the accuracy was called test_acc.
     entry = {name.replace("test_acc", "accuracy"): value for name, value in dict(entry).items()}
-    if {name: type(value) for name, value in entry.items()} != FIELDS:
-        raise ValueError("another kind of file")
-    if not math.isfinite(entry["accuracy"]):
-        raise ValueError("an accuracy that is no number")
+    kinds = {name: type(value) for name, value in entry.items()}
+    if kinds != FIELDS or not math.isfinite(entry["accuracy"]):
+        raise ValueError("this is no result")
     return entry
 
 
@@ -62,14 +59,14 @@ def keep(name, result):
     try:
         results, trouble = load(name)
     except OSError as error:
-        return [result], f" Your earlier results cannot be read ({error.strerror})."
+        return [result], sentence("leaderboard", "not read", error=error.strerror)
     if {**result, "when": ""} in [{**entry, "when": ""} for entry in results]:
         return results, trouble
-    results = sorted([*results, result], key=lambda entry: -entry["accuracy"])[:MOST_KEPT]
+    results = sorted([*results, result], key=lambda entry: -entry["accuracy"])[:10]
     try:
         saved.write_json(results, path_of(name))
     except OSError as error:
-        trouble += f" This result cannot be kept ({error.strerror})."
+        trouble += sentence("leaderboard", "not kept", error=error.strerror)
     return results, trouble
 
 
@@ -108,4 +105,5 @@ def plot(results, goal, images):
 def table(results):
     """The results as an HTML table, in which no label is read as HTML or as mathematics."""
     with pd.option_context("display.html.use_mathjax", False, "display.max_colwidth", 100):
-        return pd.DataFrame(results, columns=list(FIELDS)).to_html(index=False)
+        frame = pd.DataFrame(results, columns=list(FIELDS))
+        return frame.to_html(index=False, float_format="{:.4g}".format)

@@ -51,8 +51,8 @@ def _part(images, places):
 def judge(net, run, rules, final=False):
     """Check that `run` trained `net` by the rules, keep and show the result, say if it is enough.
 
-    With a validation set the test images are looked at only where `final` is set. NotYet says what
-    is missing to the goal, or which rule is broken; a run that breaks one is not kept.
+    Where there is a validation set, the test images are looked at only if `final` is set. A run
+    that breaks a rule is not kept.
     """
     read.network(net)
     epochs = _epochs_by_the_rules(net, run, rules)
