@@ -358,7 +358,7 @@ def test_the_ten_best_results_are_kept_best_first_and_each_once():
 @pytest.mark.parametrize(
     "content",
     [b"", b"{", b"[1, 2]", b'{"a": 1}', b"\xff\xfe", b'[{"test_acc": "high"}]', b"[" * 100000, b"5",
-     json.dumps([{**entry(float("nan")), "when": ""}]).encode()],
+     *(json.dumps([{**entry(bad), "when": ""}]).encode() for bad in (float("nan"), 1.5))],
 )  # fmt: skip
 def test_a_damaged_file_is_set_aside_and_a_new_one_begun(content):
     leaderboard.path_of("x").write_bytes(content)
@@ -404,7 +404,7 @@ POISON = [
 ]
 
 
-def test_no_label_makes_results_unreadable_neither_when_kept_nor_later(trained):
+def test_no_label_makes_results_unreadable_neither_when_kept_nor_later(trained, capsys):
     for i, label in enumerate(POISON):
         kept, trouble = leaderboard.keep("3_5", entry(i / 10, label))
         leaderboard.show(kept, 0.5, "test")
@@ -413,9 +413,15 @@ def test_no_label_makes_results_unreadable_neither_when_kept_nor_later(trained):
     kept = [{**e, "label": label} for e, label in zip(kept, POISON, strict=True)]
     leaderboard.path_of("3_5").write_text(json.dumps(kept))
     assert told(exercises.check_3_5(*trained)) == {"short of the goal"}
-    assert leaderboard.path_of("3_5").exists() and len(results("3_5")) == len(POISON) + 1
-    shown = leaderboard.table(kept)
+    assert len(results("3_5")) == len(POISON) + 1 and not capsys.readouterr().out
+    assert all(e["label"].isprintable() for e in leaderboard.load("3_5")[0])
+    shown = leaderboard.table(kept)["text/html"]
     assert "a &lt;b&gt; &amp; c" in shown and "tex2jax_ignore" in shown
+
+
+def test_a_picture_that_fails_is_put_in_words(capsys):
+    leaderboard.show([entry(1e308), entry(-1e308)], 0.5, "test")
+    assert "Your 2 best: 1 reach the goal of 0.5" in capsys.readouterr().out
 
 
 def test_results_are_shown_as_a_plot():

@@ -6,13 +6,11 @@ The file lies in `saved.runs_folder()`, one for every exercise, JSON, and is not
 from lenet_course import drawing, saved
 
 import json
-import math
 import os
 from datetime import datetime
 
 import matplotlib.pyplot as plt
 import pandas as pd
-from IPython.display import HTML, display
 
 from .checking import sentence
 
@@ -40,11 +38,12 @@ def load(name):
 
 
 def _read(entry):
-    """A result as it was kept. Raises an error if this is none."""
+    """A result as it was kept, all texts such as can be shown. Raises an error if this is none."""
     # In version 0.1 the accuracy was called test_acc.
     entry = {name.replace("test_acc", "accuracy"): value for name, value in dict(entry).items()}
+    entry |= {name: drawing.short(v, 300) for name, v in entry.items() if isinstance(v, str)}
     kinds = {name: type(value) for name, value in entry.items()}
-    if kinds != FIELDS or not math.isfinite(entry["accuracy"]):
+    if kinds != FIELDS or not 0 <= entry["accuracy"] <= 1:
         raise ValueError("this is no result")
     return entry
 
@@ -54,8 +53,7 @@ def keep(name, result):
 
     The file is written whole or not at all. The same result again changes nothing.
     """
-    result = {**result, "when": datetime.now().strftime("%Y-%m-%d %H:%M")}
-    result |= {key: drawing.short(result[key], 300) for key in ("label", "layers")}
+    result = _read({**result, "when": datetime.now().strftime("%Y-%m-%d %H:%M")})
     try:
         results, trouble = load(name)
     except OSError as error:
@@ -81,7 +79,7 @@ def show(results, goal, images):
         drawing.show(plot(results, goal, images), words)
     except Exception as error:  # a picture is no reason to lose what the check has to say
         print(f"{words} (They cannot be drawn: {error})")
-    display(HTML(table(results)))
+    drawing.show_data(table(results))
 
 
 def plot(results, goal, images):
@@ -103,7 +101,8 @@ def plot(results, goal, images):
 
 
 def table(results):
-    """The results as an HTML table, in which no label is read as HTML or as mathematics."""
+    """MIME data of the results as a table, no label in it read as HTML or as mathematics."""
     with pd.option_context("display.html.use_mathjax", False, "display.max_colwidth", 100):
         frame = pd.DataFrame(results, columns=list(FIELDS))
-        return frame.to_html(index=False, float_format="{:.4g}".format)
+        shown = frame.to_html(index=False, float_format="{:.4g}".format)
+        return {"text/html": shown, "text/plain": frame.to_string(index=False)}
