@@ -45,6 +45,7 @@ else:
 
 python = COURSE / ".venv" / "bin" / "python"
 c.Spawner.cmd = [str(python), str(COURSE / "deploy" / "serve.py")]
+c.Spawner.default_url = "/lab/tree/my-notebooks/01_network.ipynb"
 c.Spawner.http_timeout = c.Spawner.start_timeout = 300  # a whole class starts at once
 c.Spawner.poll_interval = 2  # seconds until a server that died is noticed
 c.JupyterHub.concurrent_spawn_limit = 0  # no queue: they wait for the processor, not for each other
@@ -61,6 +62,7 @@ def before_start(spawner) -> None:
     """The account `projector` has large type, as `make present` has."""
     if spawner.user.name == "projector":
         spawner.environment["LENET_PROJECTOR"] = "1"
+        spawner.default_url = "/doc/workspaces/present/tree/my-notebooks/03_training.ipynb"
 
 
 c.Spawner.pre_spawn_hook = before_start

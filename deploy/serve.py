@@ -27,6 +27,7 @@ def main() -> None:
     chapter = "03_training" if present else "01_network"
     settings = Path(tempfile.mkdtemp(prefix="lenet-hub-"))
     arguments = open_lab.lab_arguments(chapter, present, settings, root=home / "lenet")
+    arguments = [a for a in arguments if not a.startswith("--ip=")]  # where to listen, the hub says
     command = [sys.executable, "-m", "jupyterhub.singleuser", *arguments, *sys.argv[1:]]
     os.execv(sys.executable, command)
 
