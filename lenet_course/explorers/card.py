@@ -205,6 +205,12 @@ STYLE = """<style>
 .lenet-card .lenet-stack { display: grid; overflow: visible; margin-top: 8px; }
 .lenet-card .lenet-stack > * { grid-area: 1 / 1; margin: 0; width: 100%; height: auto; }
 .lenet-card .lenet-stack > canvas { z-index: 1; cursor: pointer; }
+.lenet-card .lenet-problem { color: #a33a00; font-weight: bold; }
+.lenet-card .lenet-beside { display: flex; flex-wrap: wrap; gap: 8px 16px; }
+.lenet-card .lenet-beside > .lenet-stack { flex: 3 1 480px; margin: 0; }
+.lenet-card .lenet-beside > :first-child {
+  display: flex; flex-flow: row wrap; flex: 1 1 200px; gap: 2px 16px; align-content: flex-start;
+}
 .lenet-card .lenet-row { flex-wrap: wrap; gap: 4px 16px; align-items: flex-start; }
 .lenet-card :focus-visible { outline: 3px solid #0072b2; outline-offset: 2px; }
 .lenet-card canvas:focus-visible { outline-offset: -1px; }
@@ -256,27 +262,53 @@ ARROWS = {"ArrowLeft": (-1, 0), "ArrowRight": (1, 0), "ArrowUp": (0, -1), "Arrow
 
 
 class Explorer:
-    """A card with a title, controls and a picture that follows them.
+    """A card with a title, a picture, and beside it the controls that it follows.
 
     A subclass builds its controls, calls `super().__init__`, and says in `picture()` what to draw
-    and in `describe()`, in a sentence, what is seen.
+    and in `describe()`, in a sentence, what is seen. What its callbacks raise is said in the card.
     """
 
     def __init__(self, title, controls, view=None, below=()):
         self.view = view or PictureView()
         self._quiet = False
         heading = widgets.HTML(f"{STYLE}<h3>{html.escape(title)}</h3>")
-        self.card = widgets.VBox([heading, *controls, self.view, *below])
+        self.problem = widgets.HTML()  # a sentence, while there is one
+        self.problem.add_class("lenet-problem")
+        beside = widgets.Box([widgets.Box(list(controls)), self.view])
+        beside.add_class("lenet-beside")
+        self.card = widgets.VBox([heading, self.problem, beside, *below])
         self.card.add_class("lenet-card")
+
+    def when(self, control, act):
+        """Call `act()` when a button is clicked, or the value of another control changes."""
+        if isinstance(control, widgets.Button):
+            control.on_click(lambda button: self.said(act))
+        else:
+            control.observe(lambda change: self.said(act), "value")
 
     def watch(self, *controls):
         for control in controls:
-            control.observe(lambda change: self.refresh(), "value")
+            self.when(control, self.refresh)
+
+    def said(self, act, *args):
+        """`act(*args)`; what it raises is said in the card, where a reader sees it."""
+        try:
+            act(*args)
+        except Exception as error:
+            words = str(error) or type(error).__name__
+            self.problem.value = f'<p role="alert">{html.escape(words)}.</p>'
 
     def refresh(self):
-        """Draw again what the controls now say."""
-        if not self._quiet:
-            self.view.draw(self.picture(), self.describe())
+        """Draw again what the controls now say; an old picture does not stay beside an error."""
+        if self._quiet:
+            return
+        try:
+            picture, description = self.picture(), self.describe()
+        except Exception:
+            self.view.layout.display = "none"
+            raise
+        self.problem.value, self.view.layout.display = "", ""
+        self.view.draw(picture, description)
 
     @contextmanager
     def changing(self):
