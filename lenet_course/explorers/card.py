@@ -211,6 +211,11 @@ STYLE = """<style>
 .lenet-card .lenet-beside > :first-child {
   display: flex; flex-flow: row wrap; flex: 1 1 200px; gap: 2px 16px; align-content: flex-start;
 }
+.lenet-card .lenet-beside .widget-hslider { flex-wrap: wrap; height: auto; }
+.lenet-card .lenet-beside .widget-hslider > .widget-label {
+  flex: 1 0 100%; height: 22px; line-height: 22px;
+}
+.lenet-card .lenet-beside .widget-readout { min-width: 44px; max-width: 44px; }
 .lenet-card .lenet-row { flex-wrap: wrap; gap: 4px 16px; align-items: flex-start; }
 .lenet-card :focus-visible { outline: 3px solid #0072b2; outline-offset: 2px; }
 .lenet-card canvas:focus-visible { outline-offset: -1px; }

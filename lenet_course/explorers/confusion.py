@@ -94,11 +94,11 @@ def draw_shelf(picture, images, numbers, position):
     picture.spot(SHELF, 24, COLUMNS * THUMB, ROWS * THUMB, "shelf")
 
 
-def draw_occlusion(picture, X, fall, x, y, side=100):
+def draw_occlusion(picture, X, fall, x, y, side=90):
     """Where covering the image X makes the prediction less probable, in orange, on its shadow."""
     colors = card.signed(fall, fall.abs().max().item())
     shadow = 1 - 0.4 * X[0, 0].unsqueeze(-1).numpy()
-    picture.text(x + side / 2, y, "where it matters", 13, QUIET, "middle")
+    picture.text(x, y, "where it matters", 13, QUIET)
     picture.pixels(x, y + 14, side, side, (colors * shadow).astype(np.uint8))
     picture.box(x, y + 14, side, side, line="#9a9a9a")
 
@@ -122,7 +122,7 @@ class ConfusionExplorer(Explorer):
         classes = list(zip(self.labels, range(10), strict=True))
         self.target = card.dropdown("class", classes, target)
         self.predicted = card.dropdown("predicted", classes, predicted)
-        self.position = card.slider("image behind the cell", 0, 0, 0, width="440px")
+        self.position = card.slider("image behind the cell", 0, 0, 0, width="230px")
         self._clicked = "matrix"
         super().__init__(
             "From a confusion to its cause",
@@ -182,7 +182,7 @@ class ConfusionExplorer(Explorer):
             picture, reading.probabilities, self.labels, SHELF, 168, COLUMNS * THUMB, target, row=15
         )
         draw_layers(picture, X, reading.activations, 0, 326)
-        draw_occlusion(picture, X, occlusion_map(net, X, predicted), 0, 326 + 142)
+        draw_occlusion(picture, X, occlusion_map(net, X, predicted), 0, 326 + 128)
         return picture
 
     def cell(self):

@@ -195,12 +195,10 @@ PANEL = (WIDTH / 3 - 50, 64)  # width and height of a curve's axes
 
 def draw_legend(picture, count, y):
     picture.line([(0, y), (24, y)], BLUE, 3)
-    picture.text(32, y, f"accuracy on {count} images, each distortion alone", 14)
-    x = WIDTH - 290
-    for color, words in ((GREEN, "this image: correct"), (MARK, "wrong, and as what")):
+    picture.text(32, y, f"accuracy on {count} images, each distortion alone", 13)
+    for x, color, words in ((390, GREEN, "this image: correct"), (550, MARK, "wrong")):
         picture.box(x, y - 8, 16, 16, color)
-        picture.text(x + 22, y, words, 14)
-        x += 155
+        picture.text(x + 22, y, words, 13)
 
 
 def draw_panel(picture, kind, amount, curve, predicted, target, labels, left, top):
@@ -261,12 +259,12 @@ class DistortionExplorer(Explorer):
         self.amounts = {
             kind: card.slider(
                 f"{what.name} ({what.unit})", what.low, what.high, what.neutral, what.step,
-                width="300px", readout_format="d" if what.step >= 1 else ".2f",
+                width="230px", readout_format="d" if what.step >= 1 else ".2f",
             )
             for kind, what in DISTORTIONS.items()
         }  # fmt: skip
         self.reset = widgets.Button(description="undo all")
-        self.button = widgets.Button()
+        self.button = widgets.Button(layout={"width": "220px"})
         sliders = list(self.amounts.values())
         super().__init__(
             "How far can it be pushed?",

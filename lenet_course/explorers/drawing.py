@@ -102,13 +102,15 @@ class DrawingExplorer(Explorer):
         self._read_at, self._took = 0.0, 0.0
         self.kind = card.dropdown("draw", list(readers), next(iter(readers)), "170px")
         self.tool = card.dropdown("with", [("pen", False), ("eraser", True)], False, "160px")
-        self.width = card.slider("width", 6, 120, 24, width="240px")
-        self.level = card.slider("brightness", 25, 255, 255, width="260px")
+        self.width = card.slider("width", 6, 120, 24, width="230px")
+        self.level = card.slider("brightness", 25, 255, 255, width="230px")
         self.clear = widgets.Button(description="clear", button_style="primary")
         self.left = widgets.Button(description="rotate left")
         self.right = widgets.Button(description="rotate right")
-        self.start = card.dropdown("start from a test image:", [("–", -1)], -1, "330px")
-        self.upload = widgets.FileUpload(accept="image/*", description="upload a photograph")
+        self.start = card.dropdown("test image", [("–", -1)], -1)
+        self.upload = widgets.FileUpload(
+            accept="image/*", description="upload a photograph", layout={"width": "220px"}
+        )
         super().__init__(
             "Draw, and the network reads",
             [
@@ -245,13 +247,13 @@ class DrawingExplorer(Explorer):
         return f"reads {self.readers[self.kind.value][1][p.argmax()]}, {card.percent(p.max())}"
 
     def picture(self):
-        X, reading, picture = self.image, self.prediction, Picture(556, WIDTH)
+        X, reading, picture = self.image, self.prediction, Picture(TOP + FIELD + 188, WIDTH)
         draw_input(picture, self.ink, X, self.kind.value)
         x, words = LEFT + SIDE + 20, self._words() if reading else "nothing drawn yet"
         picture.text(x, 10, words, 18, INK, bold=True)
         if reading:
             labels, width = self.readers[self.kind.value][1], WIDTH - x
-            draw_probabilities(picture, reading.probabilities, labels, x, TOP, width, row=16)
+            draw_probabilities(picture, reading.probabilities, labels, x, TOP, width, row=14)
             draw_steps(picture, self.steps)
             draw_layers(picture, X, reading.activations, 0, TOP + FIELD + 18)
         return picture

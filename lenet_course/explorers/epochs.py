@@ -111,7 +111,7 @@ def draw_kernels(picture, layers, limits, y):
         count = f"{outputs} of {len(kernels)}" if len(kernels) > outputs else f"{outputs}"
         picture.text(x, y, f"conv {i}: {count} kernels", 14, QUIET)
         sheet = card.tiled(shown.transpose(0, 1).flatten(0, 1), outputs, fill=0)  # zero is white
-        scale = min(6, 100 / len(sheet), width / sheet.shape[1])
+        scale = min(9, 100 / len(sheet), width / sheet.shape[1])
         picture.sheet(x, y + 12, scale, card.signed(sheet, limit), (inputs, outputs, high, wide))
         x += max(sheet.shape[1] * scale, 130) + 30
 
@@ -135,7 +135,7 @@ class EpochExplorer(Explorer):
         self._limits = largest_values(run, self._net)
         last = len(run.checkpoints) - 1
         opened = last_finite(run)
-        self.epoch = card.slider("checkpoint after epoch", 0, last, opened)
+        self.epoch = card.slider("checkpoint after epoch", 0, last, opened, width="230px")
         self.play = widgets.Play(min=0, max=last, value=opened, interval=700)
         self.start = widgets.Button(description="epoch 0", layout={"width": "100px"})
         self.image = card.image_number(images)
@@ -166,7 +166,7 @@ class EpochExplorer(Explorer):
         return net_at(self.run, self.epoch.value, self._net)
 
     def picture(self):
-        picture, net = Picture(550, WIDTH), self.net
+        picture, net = Picture(486, WIDTH), self.net
         X, label = card.one_image(self.images, self.image.value)
         reading = read_image(net, X)
         draw_curves(picture, self.run, epochs_of(self.run)[self.epoch.value])
