@@ -3,7 +3,7 @@
 import lenet_helpers as lenet
 from lenet_course.drawing import Picture
 
-from functools import partial
+import copy
 from itertools import product
 from typing import NamedTuple
 
@@ -11,8 +11,7 @@ import numpy as np
 import torch
 
 from . import card
-from .card import BLUE, GREEN, INK, MARK, QUIET, Explorer
-from .reading import WIDTH, draw_layers, draw_probabilities, finite, read_image, snapshot
+from .card import BLUE, GREEN, INK, MARK, QUIET, WIDTH, Explorer
 
 # ---------------------------------------------------------------------------- computing
 
@@ -29,8 +28,10 @@ class Predictions(NamedTuple):
 def predict_all(net, images):
     """The Predictions of `net` for all of `images`, a lenet.ImageDataset."""
     iterator = lenet.batches(images, 1000, shuffle=False)
-    batches = [(y, *finite(lenet.predict(net, X)).max(dim=1)) for X, y in iterator]
+    batches = [(y, *lenet.predict(net, X).max(dim=1)) for X, y in iterator]
     target, confidence, predicted = (torch.cat(part) for part in zip(*batches, strict=True))
+    if not confidence.isfinite().all():
+        raise ValueError("this network predicts nothing: its logits are not finite numbers")
     matrix = torch.bincount(10 * target + predicted, minlength=100).view(10, 10)
     return Predictions(target, predicted, confidence, matrix)
 
@@ -58,7 +59,7 @@ def occlusion_map(net, X, label):
 
 # ---------------------------------------------------------------------------- drawing
 
-CELL, LEFT, TOP = 24, 88, 76  # of the matrix
+CELL, LEFT, TOP = 24, 84, 82  # of the matrix
 THUMB, COLUMNS, ROWS = 46, 6, 3  # of the shelf with the images behind a cell
 SHELF = WIDTH - COLUMNS * THUMB
 PAGE = COLUMNS * ROWS
@@ -71,7 +72,7 @@ def draw_matrix(picture, matrix, labels, target, predicted):
     for i, label in enumerate(labels):
         middle = (i + 0.5) * CELL
         picture.text(LEFT - 6, TOP + middle, label, 13, INK, "end", i == target)
-        picture.text(LEFT + middle, TOP - 6, label, 13, INK, "start", i == predicted, rotation=50)
+        picture.text(LEFT + middle, TOP - 6, label, 13, INK, "start", i == predicted, rotation=60)
         for j in range(10):
             count = matrix[i, j].item()
             share = count / max(matrix[i].sum().item(), 1) if i == j else (count / most) ** 0.5
@@ -94,13 +95,13 @@ def draw_shelf(picture, images, numbers, position):
     picture.spot(SHELF, 24, COLUMNS * THUMB, ROWS * THUMB, "shelf")
 
 
-def draw_occlusion(picture, X, fall, x, y, side=90):
+def draw_occlusion(picture, X, fall, x, y, side=60):
     """Where covering the image X makes the prediction less probable, in orange, on its shadow."""
     colors = card.signed(fall, fall.abs().max().item())
     shadow = 1 - 0.4 * X[0, 0].unsqueeze(-1).numpy()
-    picture.text(x, y, "where it matters", 13, QUIET)
-    picture.pixels(x, y + 14, side, side, (colors * shadow).astype(np.uint8))
-    picture.box(x, y + 14, side, side, line="#9a9a9a")
+    picture.text(x, y, "where it matters", 12, QUIET)
+    picture.pixels(x, y + 12, side, side, (colors * shadow).astype(np.uint8))
+    picture.box(x, y + 12, side, side, line="#9a9a9a")
 
 
 # ---------------------------------------------------------------------------- the widget
@@ -122,18 +123,18 @@ class ConfusionExplorer(Explorer):
         classes = list(zip(self.labels, range(10), strict=True))
         self.target = card.dropdown("class", classes, target)
         self.predicted = card.dropdown("predicted", classes, predicted)
-        self.position = card.slider("image behind the cell", 0, 0, 0, width="230px")
+        self.position = card.slider("image behind the cell", 0, 0, 0)
         self._clicked = "matrix"
         super().__init__(
             "From a confusion to its cause",
             [self.target, self.predicted, self.position],
             card.PictureView(
-                partial(self.said, self._click), partial(self.said, self._arrow), self.target
+                self._click, self._arrow, hint="arrow keys: another cell, or another image"
             ),
         )
         self.watch(self.position)
         for control in (self.target, self.predicted):
-            self.when(control, self._new_cell)
+            control.observe(lambda change: self._new_cell(), "value")
         self._new_cell()
 
     @property
@@ -167,7 +168,7 @@ class ConfusionExplorer(Explorer):
             self.predicted.value = min(max(predicted, 0), 9)
 
     def picture(self):
-        picture, numbers, position = Picture(560, WIDTH), self.numbers, self.position.value
+        picture, numbers, position = Picture(540, WIDTH), self.numbers, self.position.value
         target, predicted = self.target.value, self.predicted.value
         draw_matrix(picture, self.predictions.matrix, self.labels, target, predicted)
         color = GREEN if target == predicted else MARK
@@ -176,23 +177,33 @@ class ConfusionExplorer(Explorer):
             picture.text(SHELF, 60, "No image here: choose another cell.", 14, QUIET)
             return picture
         draw_shelf(picture, self.images, numbers, position)
-        net, (X, _) = snapshot(self.net), card.one_image(self.images, numbers[position])
-        reading = read_image(net, X)
-        draw_probabilities(
-            picture, reading.probabilities, self.labels, SHELF, 168, COLUMNS * THUMB, target, row=15
+        X, prediction = self._look(numbers[position])
+        card.draw_probabilities(
+            picture, prediction, self.labels, SHELF, 168, COLUMNS * THUMB, target, row=15
         )
-        draw_layers(picture, X, reading.activations, 0, 326)
-        draw_occlusion(picture, X, occlusion_map(net, X, predicted), 0, 326 + 128)
+        card.draw_layers(picture, X, prediction.activations, 0, 330)
+        fall = occlusion_map(copy.deepcopy(self.net), X, predicted)
+        draw_occlusion(picture, X, fall, 0, 466)
         return picture
+
+    def _look(self, number):
+        """The image of this number, and what the network predicts of it."""
+        X, _ = card.one_image(self.images, number)
+        return X, card.predict_image(self.net, X)
 
     def cell(self):
         """The chosen cell, in words."""
         return f"{self.labels[self.target.value]}, predicted {self.labels[self.predicted.value]}"
 
     def describe(self):
+        numbers = self.numbers
+        found = f"{self.cell()}: {len(numbers)} of {len(self.images)} images"
+        if not numbers:
+            return f"{found}. Behind another cell of the confusion matrix there are some."
+        number = numbers[self.position.value]
+        _, prediction = self._look(number)
         return (
-            f"The confusion matrix of {len(self.images)} images, and behind its cell "
-            f"“{self.cell()}” {len(self.numbers)} images, the most confident first; the chosen one "
-            "with its activations layer by layer, its ten probabilities, and where covering it "
-            "makes the prediction less probable."
+            f"{found}, the most confident first. Image {number}: {prediction.words(self.labels)}; "
+            "its activations layer by layer, its ten probabilities, and where covering it makes "
+            "the prediction less probable. Beside it the whole confusion matrix."
         )

@@ -4,22 +4,20 @@ import lenet_helpers as lenet
 from lenet_course import checks, saved
 from lenet_course.drawing import Picture
 
+import copy
 import hashlib
 import json
 import math
 import threading
-from functools import partial
 from itertools import groupby
 from typing import NamedTuple
 
-import ipywidgets as widgets
 import numpy as np
 import torch
 from torch.nn import functional as F
 
 from . import card
-from .card import BLUE, GREEN, INK, MARK, QUIET, Explorer
-from .reading import WIDTH, draw_probabilities, read_image, snapshot
+from .card import BLUE, GREEN, INK, MARK, QUIET, WIDTH, Explorer
 
 # ---------------------------------------------------------------------------- computing
 
@@ -159,7 +157,7 @@ def measure_curves(net, images, path=None, each=lambda curves: None):
     57 times all images: about a minute for 10000 on two cores. `each` is called with the
     curves so far after every point; the file is distortion.json in saved.runs_folder(), or `path`.
     """
-    net = snapshot(net)
+    net = copy.deepcopy(net)  # it may be in training meanwhile
     curves = {kind: [] for kind in DISTORTIONS}
     undistorted = accuracy_at(net, images)
     for kind, distortion in DISTORTIONS.items():
@@ -259,21 +257,18 @@ class DistortionExplorer(Explorer):
         self.amounts = {
             kind: card.slider(
                 f"{what.name} ({what.unit})", what.low, what.high, what.neutral, what.step,
-                width="230px", readout_format="d" if what.step >= 1 else ".2f",
+                digits=0 if what.step >= 1 else 2,
             )
             for kind, what in DISTORTIONS.items()
         }  # fmt: skip
-        self.reset = widgets.Button(description="undo all")
-        self.button = widgets.Button(layout={"width": "220px"})
-        sliders = list(self.amounts.values())
+        self.reset = card.button("undo all", self.undo)
+        self.button = card.button("", self._start_measuring)
         super().__init__(
             "How far can it be pushed?",
-            [self.image, *sliders, self.reset, self.button],
-            card.PictureView(partial(self.said, self._click), tab_to=self.reset),
+            [self.image, *self.amounts.values(), card.row(self.reset, self.button)],
+            card.PictureView(self._click, hint="press in a curve: distort by that amount"),
         )
-        self.when(self.reset, self.undo)
-        self.when(self.button, self._start_measuring)
-        self.watch(self.image, *sliders)
+        self.watch(self.image, *self.amounts.values())
         self.refresh()
 
     def undo(self):
@@ -297,7 +292,7 @@ class DistortionExplorer(Explorer):
     def _start_measuring(self):
         # In a thread of its own, so that the sliders go on answering.
         self.button.disabled = True
-        self.thread = threading.Thread(target=self.said, args=(self.measure,), daemon=True)
+        self.thread = threading.Thread(target=self.measure, daemon=True)
         self.thread.start()
 
     def refresh(self):
@@ -318,43 +313,44 @@ class DistortionExplorer(Explorer):
         self.amounts[kind].value = round(amount / what.step) * what.step
 
     def _look(self):
-        """The chosen image, its target, distorted, and what the network predicts of it."""
+        """The chosen image, its target, distorted, what the network predicts of it, in words."""
         original, target = card.one_image(self.images, self.image.value)
-        net = snapshot(self.net)
+        X = distort(original, **{kind: control.value for kind, control in self.amounts.items()})
+        prediction = card.predict_image(self.net, X)
+        if prediction.predicted is None:
+            raise ValueError(prediction.words(self.labels))
         if self.image.value not in self._along:
+            net = copy.deepcopy(self.net)  # it may be in training meanwhile
             along = {kind: predictions_along(net, original, kind) for kind in DISTORTIONS}
             self._along = {self.image.value: along}
-        X = distort(original, **{kind: control.value for kind, control in self.amounts.items()})
-        return original, target, X, read_image(net, X).probabilities
-
-    def _words(self, predicted):
-        along = self._along[self.image.value]["rotation"]
-        before = along[len(along) // 2]  # rotated by 0 degrees
-        return f"{'still' if predicted == before else 'flips to'} {self.labels[predicted]}"
+        rotated = self._along[self.image.value]["rotation"]
+        same = prediction.predicted == rotated[len(rotated) // 2]  # by 0 degrees
+        words = f"{'still' if same else 'flips to'} {self.labels[prediction.predicted]}"
+        return original, target, X, prediction, words
 
     def picture(self):
-        original, target, X, probabilities = self._look()
-        picture, predicted = Picture(456, WIDTH), int(probabilities.argmax())
+        original, target, X, prediction, words = self._look()
+        picture = Picture(462, WIDTH)
         picture.text(0, 10, f"the image: {self.labels[target]}", 14, QUIET)
         picture.pixels(0, 24, SIDE, SIDE, card.grey(original[0, 0]))
-        color = GREEN if predicted == target else MARK
-        picture.text(SIDE + 16, 10, self._words(predicted), 16, color, bold=True)
+        color = GREEN if prediction.predicted == target else MARK
+        picture.text(SIDE + 16, 10, words, 16, color, bold=True)
         picture.pixels(SIDE + 16, 24, SIDE, SIDE, card.grey(X[0, 0]))
         x = 2 * SIDE + 32
-        draw_probabilities(picture, probabilities, self.labels, x, 4, WIDTH - x, target, row=16)
+        width = WIDTH - x
+        card.draw_probabilities(picture, prediction, self.labels, x, 4, width, target, row=16)
         draw_legend(picture, len(self.images), 186)
         for i, (kind, along) in enumerate(self._along[self.image.value].items()):
-            place = 42 + i % 3 * (WIDTH / 3 + 4), 210 + i // 3 * 126
+            place = 42 + i % 3 * (WIDTH / 3 + 4), 212 + i // 3 * 128
             amount, curve = self.amounts[kind].value, self.curves.get(kind)
             draw_panel(picture, kind, amount, curve, along, target, self.labels, *place)
         return picture
 
     def describe(self):
-        _, target, _, probabilities = self._look()
-        predicted = int(probabilities.argmax())
+        _, target, _, prediction, words = self._look()
         return (
-            f"Image {self.image.value}, {self.labels[target]}, before and after distortion: "
-            f"{self._words(predicted)}, {card.percent(probabilities[predicted])}. For each of "
-            "shift right, shift down, rotate, scale, blur and noise the accuracy over all "
-            f"{len(self.images)} images as a curve, and below it what this image is predicted as."
+            f"Image {self.image.value}, {self.labels[target]}, distorted: {words}, "
+            f"{card.percent(prediction.probabilities.max())}. For each of shift right, shift down, "
+            f"rotate, scale, blur and noise the accuracy over all {len(self.images)} images as a "
+            "curve, and below it what this image is predicted as."
         )

@@ -3,18 +3,16 @@
 import lenet_helpers as lenet
 from lenet_course.drawing import Picture
 
+import textwrap
 import time
-from functools import partial
 
 import ipywidgets as widgets
 import numpy as np
-from ipycanvas import hold_canvas
 from PIL import Image, ImageDraw
 
 from . import card
-from .card import INK, QUIET, Explorer
+from .card import INK, MARK, QUIET, WIDTH, Explorer
 from .preprocessing import FIELD, as_fashion_mnist, as_mnist, ink_of_photograph
-from .reading import WIDTH, draw_layers, draw_probabilities, read_image
 
 DATASETS = {"digits": "MNIST", "clothes": "FashionMNIST"}
 MADE_BY = {"digits": as_mnist, "clothes": as_fashion_mnist}
@@ -96,59 +94,47 @@ class DrawingExplorer(Explorer):
                 raise ValueError(f"readers must be {' or '.join(DATASETS)}, not {name!r}")
             if len(labels) != 10:
                 raise ValueError(f"labels must name 10 classes, these are {len(labels)}")
-        self.readers, self.ink, self.steps = readers, empty_field(), {}
+        self.readers, self.ink, self.steps, self.problem = readers, empty_field(), {}, ""
         self._given = False  # a test image or a photograph is in the field, as it came
         self._last, self._drawing = (FIELD / 2, FIELD / 4), False
         self._read_at, self._took = 0.0, 0.0
-        self.kind = card.dropdown("draw", list(readers), next(iter(readers)), "170px")
-        self.tool = card.dropdown("with", [("pen", False), ("eraser", True)], False, "160px")
-        self.width = card.slider("width", 6, 120, 24, width="230px")
-        self.level = card.slider("brightness", 25, 255, 255, width="230px")
-        self.clear = widgets.Button(description="clear", button_style="primary")
-        self.left = widgets.Button(description="rotate left")
-        self.right = widgets.Button(description="rotate right")
+        self.kind = card.dropdown("draw", list(readers), next(iter(readers)))
+        self.tool = card.dropdown("with", [("pen", False), ("eraser", True)], False)
+        self.width = card.slider("width", 6, 120, 24)
+        self.level = card.slider("brightness", 25, 255, 255)
+        self.clear = card.button("clear", lambda: self.set_ink(empty_field()), "primary")
+        self.left = card.button("rotate left", lambda: self._rotate(15))
+        self.right = card.button("rotate right", lambda: self._rotate(-15))
         self.start = card.dropdown("test image", [("–", -1)], -1)
-        self.upload = widgets.FileUpload(
-            accept="image/*", description="upload a photograph", layout={"width": "220px"}
-        )
+        self.upload = widgets.FileUpload(accept="image/*", description="upload a photograph")
         super().__init__(
             "Draw, and the network reads",
             [
-                self.kind, self.tool, self.width, self.level, self.clear, self.left, self.right,
-                self.start, self.upload,
+                self.kind, self.tool, self.width, self.level,
+                card.row(self.clear, self.left, self.right), self.start, self.upload,
             ],
             card.PictureView(
-                partial(self.said, self._click), partial(self.said, self._arrow), self.clear
+                self._click, self._arrow, self._moved, self._ended, hint="arrow keys: draw a line"
             ),
         )  # fmt: skip
-        self._listen(self.view.canvas)
+        self.watch(self.tool, self.width, self.level)
+        self.kind.observe(lambda change: self._new_kind(), "value")
+        self.start.observe(lambda change: self._start_from(), "value")
+        self.upload.observe(lambda change: self._uploaded(), "value")
         self._new_kind()
-
-    def _listen(self, canvas):
-        moved, ended = partial(self.said, self._moved), partial(self.said, self._ended)
-        canvas.on_mouse_move(moved)
-        canvas.on_touch_move(lambda places: places and moved(*places[0]))
-        for listen in (canvas.on_mouse_up, canvas.on_mouse_out, canvas.on_touch_end):
-            listen(lambda *places: ended())
-        self.when(self.clear, lambda: self.set_ink(empty_field()))
-        self.when(self.left, lambda: self._rotate(15))
-        self.when(self.right, lambda: self._rotate(-15))
-        self.when(self.kind, self._new_kind)
-        self.when(self.start, self._start_from)
-        self.when(self.upload, self._uploaded)
 
     @property
     def image(self):
         """What the network gets of it: X, (1, 1, 28, 28)."""
         return MADE_BY[self.kind.value](np.asarray(self.ink))
 
-    def set_ink(self, ink, given=False, steps=None):
+    def set_ink(self, ink, given=False, steps=None, problem=""):
         """Put a PIL image (280 x 280, mode "L") in the field's place.
 
         `given`: it is not the reader's drawing, and a first stroke clears it; `steps`: how it was
-        made from a photograph.
+        made from a photograph; `problem`: why it could not be.
         """
-        self.ink, self._given, self.steps = ink, given, steps or {}
+        self.ink, self._given, self.steps, self.problem = ink, given, steps or {}, problem
         self._last = FIELD / 2, FIELD / 4  # where the arrow keys begin
         with self.changing():
             if not given or steps:
@@ -162,25 +148,14 @@ class DrawingExplorer(Explorer):
         level = 0 if self.tool.value else self.level.value
         draw_stroke(self.ink, start, end, self.width.value, level)
         self._last = end
-        self._draw_at_once(start, end, level)
+        # The browser shows the stroke at once; reading takes longer, and waits if they come fast.
         if time.monotonic() - self._read_at > 2 * self._took:
             self.refresh()
 
-    def _draw_at_once(self, start, end, level):
-        """The stroke on the canvas: reading takes longer, and waits if strokes come fast."""
-        canvas, left, top = self.view.canvas, card.MARGIN, card.MARGIN + TOP
-        with hold_canvas():
-            canvas.save()
-            canvas.begin_path()
-            canvas.rect(left, top, FIELD, FIELD)
-            canvas.clip()  # a wide pen does not write beside the field
-            canvas.stroke_style = f"rgb({level}, {level}, {level})"
-            canvas.line_cap, canvas.line_width = "round", self.width.value
-            # A line needs some length to be seen.
-            canvas.stroke_line(left + start[0], top + start[1], left + end[0] + 0.1, top + end[1])
-            canvas.restore()
-
     def refresh(self):
+        level = 0 if self.tool.value else self.level.value
+        color, box = f"rgb({level}, {level}, {level})", [0, TOP, FIELD, FIELD]
+        self.view.pen = {"width": self.width.value, "color": color, "box": box}
         tic = time.monotonic()
         super().refresh()
         self._read_at = time.monotonic()
@@ -193,14 +168,12 @@ class DrawingExplorer(Explorer):
 
     def _moved(self, x, y):
         if self._drawing:
-            x, y = x - card.MARGIN, y - card.MARGIN - TOP
-            self.stroke(self._last, (min(max(x, 0), FIELD), min(max(y, 0), FIELD)))
+            self.stroke(self._last, (min(max(x, 0), FIELD), min(max(y - TOP, 0), FIELD)))
 
     def _ended(self):
         if self._drawing:
             self._drawing = False
             self.refresh()
-            self.view.canvas.clear()  # the picture below it now shows the strokes
 
     def _arrow(self, columns, rows):
         x, y = self._last
@@ -229,39 +202,43 @@ class DrawingExplorer(Explorer):
             self.set_ink(image.resize((FIELD, FIELD), Image.Resampling.BICUBIC), given=True)
 
     def _uploaded(self):
-        if self.upload.value:
-            content = self.upload.value[0]["content"]
-            self.upload.value = ()  # so that the same file can be chosen again
-            steps = ink_of_photograph(bytes(content))
+        if not self.upload.value:
+            return
+        content = bytes(self.upload.value[0]["content"])
+        self.upload.value = ()  # so that the same file can be chosen again
+        try:
+            steps = ink_of_photograph(content)
+        except ValueError as error:
+            self.set_ink(empty_field(), problem=str(error))
+        else:
             self.set_ink(Image.fromarray(list(steps.values())[-1]), given=True, steps=steps)
 
-    @property
-    def prediction(self):
-        """What the network makes of the drawing; None if there is none."""
-        X = self.image
-        return read_image(self.readers[self.kind.value][0], X) if X.any() else None
-
-    def _words(self):
-        """The prediction, in words."""
-        p = self.prediction.probabilities
-        return f"reads {self.readers[self.kind.value][1][p.argmax()]}, {card.percent(p.max())}"
+    def _look(self):
+        """What the network gets, its prediction (None of an empty field), and that in words."""
+        X, (net, labels) = self.image, self.readers[self.kind.value]
+        if not X.any():
+            return X, None, "nothing drawn yet"
+        prediction = card.predict_image(net, X)
+        words = prediction.words(labels)
+        return X, prediction, words if prediction.predicted is None else f"reads {words}"
 
     def picture(self):
-        X, reading, picture = self.image, self.prediction, Picture(TOP + FIELD + 188, WIDTH)
+        picture, (X, prediction, words) = Picture(512, WIDTH), self._look()
         draw_input(picture, self.ink, X, self.kind.value)
-        x, words = LEFT + SIDE + 20, self._words() if reading else "nothing drawn yet"
-        picture.text(x, 10, words, 18, INK, bold=True)
-        if reading:
-            labels, width = self.readers[self.kind.value][1], WIDTH - x
-            draw_probabilities(picture, reading.probabilities, labels, x, TOP, width, row=14)
-            draw_steps(picture, self.steps)
-            draw_layers(picture, X, reading.activations, 0, TOP + FIELD + 18)
+        x, labels = LEFT + SIDE + 16, self.readers[self.kind.value][1]
+        picture.text(x, 10, words, 16, INK, bold=True)
+        draw_steps(picture, self.steps)
+        for i, line in enumerate(textwrap.wrap(self.problem, 48)):
+            picture.text(LEFT, TOP + SIDE + 60 + 20 * i, line, 14, MARK)
+        if prediction:
+            width = WIDTH - x
+            card.draw_probabilities(picture, prediction, labels, x, TOP, width, row=14)
+            card.draw_layers(picture, X, prediction.activations, 0, TOP + FIELD + 18)
         return picture
 
     def describe(self):
-        read = self._words() if self.prediction else "nothing drawn yet"
+        words = self.problem or self._look()[2]
         return (
-            f"A field to draw {self.kind.value} on, beside it the 28 x 28 pixels that the network "
-            f"gets of the drawing, its ten probabilities ({read}), and its activations layer by "
-            "layer."
+            f"{words}: a field to draw {self.kind.value} on, the 28 x 28 pixels that the network "
+            "gets of it, its ten probabilities, and its activations layer by layer."
         )

@@ -6,14 +6,11 @@ from lenet_course.drawing import Picture
 
 import copy
 import math
-from functools import partial
 
-import ipywidgets as widgets
 from torch import nn
 
 from . import card
-from .card import BLUE, GREEN, INK, MARK, QUIET, Explorer
-from .reading import WIDTH, draw_layers, draw_probabilities, read_image
+from .card import BLUE, GREEN, INK, MARK, QUIET, WIDTH, Explorer
 
 # ---------------------------------------------------------------------------- computing
 
@@ -55,15 +52,6 @@ def largest_values(run, net):
     return [max(filter(math.isfinite, values), default=1.0) for values in largest]
 
 
-def last_finite(run):
-    """The last checkpoint whose weights are all numbers: where to begin; 0 if there is none."""
-    finite = (
-        index for index, weights in reversed([*enumerate(run.checkpoints)])
-        if all(weight.isfinite().all() for weight in weights.values())
-    )  # fmt: skip
-    return next(finite, 0)
-
-
 # ---------------------------------------------------------------------------- drawing
 
 CURVE = (26, 24, 350, 110)  # x, y, width and height of the training curve
@@ -103,17 +91,17 @@ def draw_curves(picture, run, now):
 
 def draw_kernels(picture, layers, limits, y):
     """The kernels of all convolutions: one column an output channel, one row an input channel."""
-    picture.text(WIDTH, y, "orange above 0, blue below", 13, QUIET, "end")
     width, x = WIDTH / max(len(layers), 1) - 20, 0
     for i, (kernels, limit) in enumerate(zip(layers, limits, strict=True), start=1):
         shown = kernels[:SHOWN, :SHOWN]
         outputs, inputs, high, wide = shown.shape
         count = f"{outputs} of {len(kernels)}" if len(kernels) > outputs else f"{outputs}"
-        picture.text(x, y, f"conv {i}: {count} kernels", 14, QUIET)
+        legend = ", orange above 0, blue below" if i == 1 else ""
+        picture.text(x, y, f"conv {i}: {count} kernels{legend}", 13, QUIET)
         sheet = card.tiled(shown.transpose(0, 1).flatten(0, 1), outputs, fill=0)  # zero is white
         scale = min(9, 100 / len(sheet), width / sheet.shape[1])
         picture.sheet(x, y + 12, scale, card.signed(sheet, limit), (inputs, outputs, high, wide))
-        x += max(sheet.shape[1] * scale, 130) + 30
+        x += max(sheet.shape[1] * scale, 130) + 20
 
 
 # ---------------------------------------------------------------------------- the widget
@@ -134,20 +122,14 @@ class EpochExplorer(Explorer):
         self._net = net if net is not None else lenet.make_lenet()
         self._limits = largest_values(run, self._net)
         last = len(run.checkpoints) - 1
-        opened = last_finite(run)
-        self.epoch = card.slider("checkpoint after epoch", 0, last, opened, width="230px")
-        self.play = widgets.Play(min=0, max=last, value=opened, interval=700)
-        self.start = widgets.Button(description="epoch 0", layout={"width": "100px"})
+        self.epoch = card.slider("checkpoint after epoch", 0, last, last, play=700)
+        self.start = card.button("epoch 0", lambda: setattr(self.epoch, "value", 0))
         self.image = card.image_number(images)
         super().__init__(
             "How the network became what it is",
-            [self.epoch, self.start, self.play, self.image],
-            card.PictureView(
-                partial(self.said, self._click), partial(self.said, self._arrow), self.start
-            ),
+            [self.epoch, self.start, self.image],
+            card.PictureView(self._click, self._arrow, hint="arrow keys: another epoch"),
         )
-        self.when(self.start, lambda: setattr(self.epoch, "value", 0))
-        widgets.link((self.epoch, "value"), (self.play, "value"))
         self.watch(self.epoch, self.image)
         self.refresh()
 
@@ -165,24 +147,26 @@ class EpochExplorer(Explorer):
         """The network as it was at the chosen checkpoint."""
         return net_at(self.run, self.epoch.value, self._net)
 
+    def _look(self):
+        """The chosen image, its target, and what the network of this checkpoint predicts."""
+        X, target = card.one_image(self.images, self.image.value)
+        return X, target, card.predict_image(self.net, X)
+
     def picture(self):
-        picture, net = Picture(486, WIDTH), self.net
-        X, label = card.one_image(self.images, self.image.value)
-        reading = read_image(net, X)
+        picture, (X, target, prediction) = Picture(506, WIDTH), self._look()
         draw_curves(picture, self.run, epochs_of(self.run)[self.epoch.value])
-        x, _, width, _ = CURVE
-        x += width + 24
-        draw_probabilities(
-            picture, reading.probabilities, self.labels, x, 6, WIDTH - x, label, row=16
-        )
-        draw_kernels(picture, kernels_of(net), self._limits, 186)
-        draw_layers(picture, X, reading.activations, 0, 314)
+        x = CURVE[0] + CURVE[2] + 20
+        width = WIDTH - x
+        card.draw_probabilities(picture, prediction, self.labels, x, 6, width, target, row=16)
+        draw_kernels(picture, kernels_of(self.net), self._limits, 186)
+        card.draw_layers(picture, X, prediction.activations, 0, 316)
         return picture
 
     def describe(self):
-        epoch = epochs_of(self.run)[self.epoch.value]
+        _, target, prediction = self._look()
         return (
-            f"The network after {epoch:g} of {self.run.num_epochs} epochs, marked on the training "
-            f"curve: its filters, and what it makes of image {self.image.value}, layer by layer up "
-            "to the ten probabilities."
+            f"After {epochs_of(self.run)[self.epoch.value]:g} of {self.run.num_epochs} epochs, "
+            f"marked on the training curve, image {self.image.value}, {self.labels[target]}: "
+            f"{prediction.words(self.labels)}; the network's kernels, its activations layer by "
+            "layer, and the ten probabilities."
         )
