@@ -39,7 +39,7 @@ def net():
 
 
 def svg_of(explorer):
-    return explorer.view.children[0].value
+    return explorer.view.svg
 
 
 # ---------------------------------------------------------------------------- convolution
@@ -99,13 +99,13 @@ def test_the_convolution_explorer_follows_its_controls(net, images):
         before = svg_of(explorer)
     explorer.layer.value = 2
     assert (explorer.row.max, explorer.channel.max, explorer.input_channel.max) == (9, 15, 5)
-    explorer.view._clicked(pieces.MARGIN + 960 - 1, 34 + 252)  # the map's last value
+    corner = convolution.TOP + convolution.SIDE - 1
+    explorer.view.press(pieces.WIDTH - 1, corner)  # the map's last value
     assert (explorer.row.value, explorer.column.value) == (9, 9)
-    explorer.next.click()  # from the last position on to the first
-    assert (explorer.row.value, explorer.column.value) == (0, 0)
-    explorer.play.value = 25
+    assert explorer.position.value == explorer.position.max == 99
+    explorer.position.value = 25
     assert (explorer.row.value, explorer.column.value) == (2, 5)
-    explorer.view._pressed("ArrowDown", False, False, False)
+    explorer.view.arrow(0, 1)
     assert (explorer.row.value, explorer.column.value) == (3, 5)
     assert pieces.number(explorer.step.value, 3) in svg_of(explorer)
 
@@ -250,7 +250,7 @@ def test_an_explorer_leaves_the_network_in_the_mode_that_it_was_in(images):
     for training in (True, False):
         net.train(training)
         net[2].eval()  # a mode that it has for a reason of its own
-        pieces.read_image(net, images[[0]][0])
+        pieces.predict_image(net, images[[0]][0])
         assert net.training is training and not net[2].training
 
 
@@ -290,18 +290,16 @@ def test_the_matrix_counts_every_image_once_and_where_it_belongs(trained, some):
 def test_the_confusion_explorer_follows_clicks_and_controls(trained, some):
     explorer = confusion.ConfusionExplorer(trained, some, lenet.FASHION_LABELS)
     assert explorer.truth.value != explorer.answer.value  # it opens on a mistake
-    margin, cell = pieces.MARGIN, confusion.CELL
-    explorer.view._clicked(
-        margin + confusion.LEFT + 7.5 * cell, margin + confusion.TOP + 7.5 * cell
-    )
+    cell = confusion.CELL
+    explorer.view.press(confusion.LEFT + 7.5 * cell, confusion.TOP + 7.5 * cell)
     assert (explorer.truth.value, explorer.answer.value) == (7, 7)
     assert explorer.reading.probabilities.argmax() == 7
     before = svg_of(explorer)
     thumb = confusion.THUMB
-    explorer.view._clicked(margin + confusion.SHELF + 2.5 * thumb, margin + 28 + 1.5 * thumb)
+    explorer.view.press(confusion.SHELF + 2.5 * thumb, 28 + 1.5 * thumb)
     assert explorer.position.value == confusion.COLUMNS + 2
     assert svg_of(explorer) != before
-    explorer.view._pressed("ArrowLeft", False, False, False)
+    explorer.view.arrow(-1, 0)
     assert explorer.position.value == confusion.COLUMNS + 1
     explorer.position.value = confusion.PAGE  # the next page
     explorer.truth.value = 9
@@ -316,11 +314,11 @@ def test_the_confusion_explorer_follows_clicks_and_controls(trained, some):
 
 def test_the_stages_of_an_image_are_the_networks_own_outputs(trained, images):
     X, _ = images[[3]]
-    reading = pieces.read_image(trained, X)
+    reading = pieces.predict_image(trained, X)
     outputs = lenet.activations(trained, X)
     places = {"conv 1": 2, "pool 1": 3, "conv 2": 5, "pool 2": 6, "dense 1": 9, "dense 2": 11}
-    assert [name for name, _ in reading.stages] == [*places, "scores"]
-    for name, output in reading.stages[:-1]:
+    assert [name for name, _ in reading.activations] == [*places, "logits"]
+    for name, output in reading.activations[:-1]:
         assert torch.equal(output, outputs[places[name]][0])
     assert torch.equal(reading.probabilities, outputs[-1][0].softmax(dim=0))
 
@@ -343,12 +341,10 @@ def test_every_epoch_shows_the_network_that_the_run_kept(run, images):
         assert pieces.percent(expected.max()) in svg_of(explorer)
         seen.add(svg_of(explorer))
     assert len(seen) == 11
-    explorer.view._clicked(pieces.MARGIN + 40 + 54 * 3, 100)  # on the curve, at epoch 3
+    explorer.view.press(40 + 54 * 3, 100)  # on the curve, at epoch 3
     assert explorer.epoch.value == 3
-    explorer.view._pressed("ArrowRight", False, False, False)
-    assert explorer.epoch.value == explorer.play.value == 4
-    explorer.play.value = 6
-    assert explorer.epoch.value == 6
+    explorer.view.arrow(1, 0)
+    assert explorer.epoch.value == 4
     explorer.image.value = 17
     assert svg_of(explorer) not in seen
 
@@ -434,11 +430,11 @@ def test_the_drawing_explorer_reads_while_one_draws(trained):
     )
     explorer.clear.click()
     assert "nothing drawn yet" in svg_of(explorer)
-    left, top = pieces.MARGIN, pieces.MARGIN + drawing.TOP
+    left, top = 0, drawing.TOP
 
     def draw(*places):
         first, *others = places
-        explorer.view._clicked(left + first[0], top + first[1])
+        explorer.view.press(left + first[0], top + first[1])
         for x, y in others:
             explorer._moved(left + x, top + y)
         explorer._ended()
@@ -458,7 +454,7 @@ def test_the_drawing_explorer_reads_while_one_draws(trained):
     draw((140, 20), (142, 260))
     assert not explorer.image.any()
     explorer.tool.value = False
-    explorer.view._pressed("ArrowDown", False, False, False)
+    explorer.view.arrow(0, 1)
     assert explorer.image.any()
     explorer.start.value = 3
     assert "reads 3" in svg_of(explorer)
@@ -596,7 +592,7 @@ def test_the_distortion_explorer_follows_its_controls(some, tmp_path, monkeypatc
     assert along[distortion.slider_amounts("turn").index(0)] == lenet.predict(net, X).argmax()
     word = "still" if answer == lenet.predict(net, X).argmax() else "flips to"
     assert f"{word} {lenet.FASHION_LABELS[answer]}" in svg_of(explorer)
-    explorer.view._clicked(pieces.MARGIN + 48 + 331 * 2 + 125, 310)  # the middle of "rotate"
+    explorer.view.press(48 + 331 * 2 + 125, 310)  # the middle of "rotate"
     assert explorer.amounts["turn"].value == 0
     # Trained on, the network answers anew.
     with torch.no_grad():

@@ -13,7 +13,6 @@ from .card import (
     INK,
     MARK,
     QUIET,
-    WIDTH,
     Explorer,
     PictureView,
     check_images,
@@ -22,7 +21,7 @@ from .card import (
     dropdown,
     grey,
     one_image,
-    read_image,
+    predict_image,
     row,
     slider,
     tiled,
@@ -59,6 +58,7 @@ def images_behind(answers, truth, answer):
 
 # ---------------------------------------------------------------------------- drawing
 
+WIDTH = 960
 CELL, LEFT, TOP = 38, 104, 96  # of the matrix
 THUMB, COLUMNS, ROWS = 72, 6, 3  # of the shelf with the images behind a cell
 SHELF = WIDTH - COLUMNS * THUMB
@@ -66,7 +66,7 @@ PAGE = COLUMNS * ROWS
 
 
 def draw_confusion(answers, images, labels, truth, answer, position=0, reading=None):
-    """The Picture: the matrix, the images behind a cell of it, and the Reading of one of them.
+    """The Picture: the matrix, the images behind a cell of it, and the Prediction of one of them.
 
     Without a `reading` the cell is empty. The shelf shows the page with the image at `position`.
     """
@@ -87,9 +87,9 @@ def draw_confusion(answers, images, labels, truth, answer, position=0, reading=N
     x, y = SHELF + i % COLUMNS * THUMB, 28 + i // COLUMNS * THUMB
     picture.box(x, y, THUMB - scale, THUMB - scale, line=MARK, thick=4)
     picture.spot(SHELF, 28, COLUMNS * THUMB, ROWS * THUMB, "shelf")
-    draw_probabilities(picture, reading.probabilities, labels, SHELF, 256, 426, truth, row=22)
+    draw_probabilities(picture, reading, labels, SHELF, 256, 426, truth, row=22)
     X, _ = one_image(images, numbers[position])
-    draw_layers(picture, X, reading.stages, 0, 496)
+    draw_layers(picture, X, reading.activations, 0, 496, WIDTH)
     return picture
 
 
@@ -131,12 +131,12 @@ class ConfusionExplorer(Explorer):
         classes = list(zip(self.labels, range(10), strict=True))
         self.truth = dropdown("class", classes, truth)
         self.answer = dropdown("answer", classes, answer)
-        self.position = slider("image behind the cell", 0, 0, 0, width="440px")
+        self.position = slider("image behind the cell", 0, 0, 0)
         self._clicked = "matrix"
         super().__init__(
             "From a confusion to its cause",
             [row(self.truth, self.answer, self.position)],
-            PictureView(self._click, self._arrow, tab_to=self.truth),
+            PictureView(self._click, self._arrow, hint="arrow keys: another cell or image"),
         )
         self.watch(self.position)
         for control in (self.truth, self.answer):
@@ -150,10 +150,10 @@ class ConfusionExplorer(Explorer):
 
     @property
     def reading(self):
-        """The Reading of the chosen image, None if the cell is empty."""
+        """The Prediction of the chosen image, None if the cell is empty."""
         if not self.numbers:
             return None
-        return read_image(self.net, one_image(self.images, self.numbers[self.position.value])[0])
+        return predict_image(self.net, one_image(self.images, self.numbers[self.position.value])[0])
 
     def _new_cell(self):
         with self.changing():

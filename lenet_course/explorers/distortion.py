@@ -28,7 +28,7 @@ from .card import (
     grey,
     image_number,
     one_image,
-    read_image,
+    predict_image,
     row,
     slider,
 )
@@ -214,7 +214,7 @@ def draw_distortion(original, X, reading, label, labels, amounts, curves, answer
     words = f"{'still' if answer == before else 'flips to'} {labels[answer]}"
     picture.text(256, 10, words, 20, GREEN if answer == label else MARK, bold=True)
     picture.pixels(256, 30, 224, 224, grey(X[0, 0]))
-    draw_probabilities(picture, reading.probabilities, labels, 530, 24, 430, label, row=23)
+    draw_probabilities(picture, reading, labels, 530, 24, 430, label, row=23)
     for i, kind in enumerate(KINDS):
         right = answers[kind] == label
         left, top = 48 + i % 3 * 331, 304 + i // 3 * 160
@@ -277,17 +277,17 @@ class DistortionExplorer(Explorer):
         self.amounts = {
             kind: slider(
                 f"{what.name} ({what.unit})", what.low, what.high, what.neutral, what.step,
-                width="300px", readout_format="d" if what.step >= 1 else ".2f",
+                digits=0 if what.step >= 1 else 2,
             )
             for kind, what in KINDS.items()
         }  # fmt: skip
         self.reset = widgets.Button(description="undo all")
-        self.button = widgets.Button(layout={"width": "340px"})
+        self.button = widgets.Button()
         sliders = list(self.amounts.values())
         super().__init__(
             "How far can it be pushed?",
             [row(self.image, self.reset, self.button), row(*sliders[:3]), row(*sliders[3:])],
-            PictureView(self._click, tab_to=self.reset),
+            PictureView(self._click, hint="press in a curve: that amount"),
         )
         self.reset.on_click(lambda button: self.undo())
         self.button.on_click(lambda button: self._start_measuring())
@@ -351,7 +351,7 @@ class DistortionExplorer(Explorer):
         amounts = {kind: control.value for kind, control in self.amounts.items()}
         X = distort(original, **amounts)
         return draw_distortion(
-            original, X, read_image(self.net, X), label, self.labels, amounts,
+            original, X, predict_image(self.net, X), label, self.labels, amounts,
             self.curves, self.answers, len(self.images),
         )  # fmt: skip
 

@@ -9,13 +9,11 @@ from typing import NamedTuple
 import ipywidgets as widgets
 import numpy as np
 import torch
-from ipycanvas import hold_canvas
 from PIL import Image, ImageDraw
 
 from .card import (
     FRAME,
     INK,
-    MARGIN,
     QUIET,
     Explorer,
     PictureView,
@@ -24,7 +22,7 @@ from .card import (
     dropdown,
     grey,
     percent,
-    read_image,
+    predict_image,
     row,
     slider,
 )
@@ -135,6 +133,7 @@ def draw_stroke(ink, start, end, width, level):
 
 # ---------------------------------------------------------------------------- drawing
 
+WIDTH = 960
 TOP = 30  # of the field, in the picture
 
 
@@ -161,8 +160,8 @@ def draw_reading(ink, X, reading, labels, words, middle):
     sure = percent(reading.probabilities[best])
     answer = f"reads {labels[best]}, {sure}" if X.any() else "nothing drawn yet"
     picture.text(580, 10, answer, 20, INK, bold=True)
-    draw_probabilities(picture, reading.probabilities, labels, 560, TOP + 4, 400, row=27)
-    draw_layers(picture, X, reading.stages, 0, 330)
+    draw_probabilities(picture, reading, labels, 560, TOP + 4, 400, row=27)
+    draw_layers(picture, X, reading.activations, 0, 330, WIDTH)
     return picture
 
 
@@ -186,15 +185,17 @@ class DrawingExplorer(Explorer):
         self.ink = Image.new("L", (FIELD, FIELD))
         self._last, self._drawing = (FIELD / 2, FIELD / 4), False
         self._read_at, self._took = 0.0, 0.0
-        self.kind = dropdown("draw", list(readers), next(iter(readers)), "170px")
-        self.tool = dropdown("with", [("pen", False), ("eraser", True)], False, "160px")
-        self.width = slider("width", 6, 120, 24, width="240px")
-        self.level = slider("brightness", 25, 255, 255, width="260px")
+        self.kind = dropdown("draw", list(readers), next(iter(readers)))
+        self.tool = dropdown("with", [("pen", False), ("eraser", True)], False)
+        self.width = slider("width", 6, 120, 24)
+        self.level = slider("brightness", 25, 255, 255)
         self.clear = widgets.Button(description="clear", button_style="primary")
         self.left = widgets.Button(description="turn left")
         self.right = widgets.Button(description="turn right")
-        self.start = dropdown("start from a test image:", [("–", -1)], -1, "330px")
-        view = PictureView(self._click, self._arrow, tab_to=self.clear)
+        self.start = dropdown("start from a test image:", [("–", -1)], -1)
+        view = PictureView(
+            self._click, self._arrow, self._moved, self._ended, hint="arrow keys: draw a line"
+        )
         super().__init__(
             "Draw, and the network reads",
             [
@@ -203,11 +204,7 @@ class DrawingExplorer(Explorer):
             ],
             view,
         )
-        view.canvas.on_mouse_move(self._moved)
-        view.canvas.on_touch_move(lambda places: places and self._moved(*places[0]))
-        view.canvas.on_mouse_up(self._ended)
-        view.canvas.on_mouse_out(self._ended)
-        view.canvas.on_touch_end(lambda places: self._ended())
+        self.watch(self.tool, self.width, self.level)
         self.clear.on_click(lambda button: self.set_ink(Image.new("L", (FIELD, FIELD))))
         self.left.on_click(lambda button: self.set_ink(self.ink.rotate(15)))
         self.right.on_click(lambda button: self.set_ink(self.ink.rotate(-15)))
@@ -225,22 +222,14 @@ class DrawingExplorer(Explorer):
         level = 0 if self.tool.value else self.level.value
         draw_stroke(self.ink, start, end, self.width.value, level)
         self._last = end
-        # The stroke is seen at once; reading takes longer, and waits if strokes come fast.
-        canvas, left, top = self.view.canvas, MARGIN, MARGIN + TOP
-        with hold_canvas():
-            canvas.save()
-            canvas.begin_path()
-            canvas.rect(left, top, FIELD, FIELD)
-            canvas.clip()  # a wide pen does not write beside the field
-            canvas.stroke_style = f"rgb({level}, {level}, {level})"
-            canvas.line_cap, canvas.line_width = "round", self.width.value
-            # A line needs some length to be seen.
-            canvas.stroke_line(left + start[0], top + start[1], left + end[0] + 0.1, top + end[1])
-            canvas.restore()
+        # The browser shows the stroke at once; reading takes longer, and waits if they come fast.
         if time.monotonic() - self._read_at > 2 * self._took:
             self.refresh()
 
     def refresh(self):
+        level = 0 if self.tool.value else self.level.value
+        color, box = f"rgb({level}, {level}, {level})", [0, TOP, FIELD, FIELD]
+        self.view.pen = {"width": self.width.value, "color": color, "box": box}
         tic = time.monotonic()
         super().refresh()
         self._read_at = time.monotonic()
@@ -253,14 +242,12 @@ class DrawingExplorer(Explorer):
 
     def _moved(self, x, y):
         if self._drawing:
-            x, y = x - MARGIN, y - MARGIN - TOP
-            self.stroke(self._last, (min(max(x, 0), FIELD), min(max(y, 0), FIELD)))
+            self.stroke(self._last, (min(max(x, 0), FIELD), min(max(y - TOP, 0), FIELD)))
 
     def _ended(self, *place):
         if self._drawing:
             self._drawing = False
             self.refresh()
-            self.view.canvas.clear()  # the picture below it now shows the strokes
 
     def _arrow(self, columns, rows):
         x, y = self._last
@@ -294,7 +281,7 @@ class DrawingExplorer(Explorer):
     def picture(self):
         net, labels = self.readers[self.kind.value]
         X, kind = self.image, KINDS[self.kind.value]
-        reading = read_image(net, X)
+        reading = predict_image(net, X)
         return draw_reading(self.ink, X, reading, labels, kind.words, self.kind.value == "digits")
 
     def describe(self):

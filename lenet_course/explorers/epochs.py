@@ -7,7 +7,6 @@ from lenet_course.drawing import Picture
 import copy
 import math
 
-import ipywidgets as widgets
 from torch import nn
 
 from .card import (
@@ -16,15 +15,15 @@ from .card import (
     INK,
     MARK,
     QUIET,
-    WIDTH,
     Explorer,
     PictureView,
+    button,
     check_images,
     draw_layers,
     draw_probabilities,
     image_number,
     one_image,
-    read_image,
+    predict_image,
     row,
     signed,
     slider,
@@ -72,6 +71,7 @@ def largest_filter_value(run, net):
 
 # ---------------------------------------------------------------------------- drawing
 
+WIDTH = 960
 CURVE = (40, 24, 540, 190)  # x, y, width and height of the training curve
 
 
@@ -80,16 +80,16 @@ def draw_epoch(run, index, net, limits, X, label, labels):
 
     `limits` are the filter values of full colour, one for each convolution.
     """
-    picture, reading = Picture(700), read_image(net, X)
+    picture, reading = Picture(700), predict_image(net, X)
     _draw_curve(picture, run, index)
-    draw_probabilities(picture, reading.probabilities, labels, 610, 10, 350, label, row=23)
+    draw_probabilities(picture, reading, labels, 610, 10, 350, label, row=23)
     x = 0
     for i, (kernels, limit) in enumerate(zip(filters(net), limits, strict=True), start=1):
         x = _draw_filters(picture, kernels, limit, f"conv {i}", x) + 40
     legend = ("orange: above 0", "blue: below 0", "the same at", "every epoch")
     for i, words in enumerate(legend):
         picture.text(WIDTH, 292 + 22 * i, words, 14, QUIET, "end")
-    draw_layers(picture, X, reading.stages, 0, 452)
+    draw_layers(picture, X, reading.activations, 0, 452, WIDTH)
     return picture
 
 
@@ -153,17 +153,14 @@ class EpochExplorer(Explorer):
         self._net = net if net is not None else lenet.make_lenet()
         self._limits = largest_filter_value(run, self._net)
         last = len(run.checkpoints) - 1
-        self.epoch = slider("checkpoint after epoch", 0, last, last, width="360px")
-        self.play = widgets.Play(min=0, max=last, value=last, interval=700)
-        self.start = widgets.Button(description="epoch 0", layout={"width": "100px"})
+        self.epoch = slider("checkpoint after epoch", 0, last, last, play=700)
+        self.start = button("epoch 0", lambda: setattr(self.epoch, "value", 0))
         self.image = image_number(images)
         super().__init__(
             "How the network became what it is",
-            [row(self.epoch, self.start, self.play, self.image)],
-            PictureView(self._click, self._arrow, tab_to=self.start),
+            [row(self.epoch, self.start, self.image)],
+            PictureView(self._click, self._arrow, hint="arrow keys: another epoch"),
         )
-        self.start.on_click(lambda button: setattr(self.epoch, "value", 0))
-        widgets.link((self.epoch, "value"), (self.play, "value"))
         self.watch(self.epoch, self.image)
         self.refresh()
 
