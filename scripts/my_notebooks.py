@@ -18,7 +18,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 COURSE = Path(__file__).resolve().parents[1]
+PAGES = ("README.md", "GLOSSARY.md")  # they link to chapters: here, to the reader's copies
 RECORD = ".versions.json"  # of each chapter, the digests of the versions that were laid out
+
+PAGE_LINK = re.compile(rf"\]\(\.\./({'|'.join(map(re.escape, PAGES))})")
 
 LANGUAGE = {  # as the kernel describes itself, or opening a chapter would mark it as changed
     "codemirror_mode": {"name": "ipython", "version": 3},
@@ -54,7 +57,8 @@ def copy_chapters(folder: Path = COURSE, fresh: str = "") -> list[str]:
         name = lay_out(copies, chapter, content, record[chapter])
         if name != path.name:
             said.append(f"{path.name} has a newer version; yours stays, and it is beside: {name}")
-    write(copies / "README.md", contents_page())
+    for name in PAGES:
+        write(copies / name, page(name))
     write(copies / RECORD, json.dumps(record, indent=1))
     return said
 
@@ -96,18 +100,18 @@ def without_outputs(path: Path) -> str:
     for cell in notebook["cells"]:
         if cell["cell_type"] == "code":
             cell["outputs"], cell["execution_count"] = [], None
-        cell["source"] = [line.replace("](../README.md", "](README.md") for line in cell["source"]]
+        cell["source"] = [PAGE_LINK.sub(r"](\1", line) for line in cell["source"]]
     notebook["metadata"].pop("widgets", None)
     notebook["metadata"]["language_info"] = LANGUAGE
     return json.dumps(notebook, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
 
 
-def contents_page() -> str:
-    """The course's README, its links to chapters leading to the reader's copies."""
-    text = read(COURSE / "README.md")
+def page(name: str) -> str:
+    """README or glossary of the course, the links to chapters leading to the reader's copies."""
+    text = read(COURSE / name)
     text = re.sub(r"\]\((?!https?:|#)", "](../", text)
     text = re.sub(r'(src|srcset|href)="(?!https?:|#)', r'\1="../', text)
-    return text.replace("](../notebooks/", "](")
+    return PAGE_LINK.sub(r"](\1", text).replace("](../notebooks/", "](")
 
 
 def digest(text: str) -> str:

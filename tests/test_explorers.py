@@ -3,8 +3,8 @@
 import lenet_helpers as lenet
 from lenet_course import checks, saved
 from lenet_course.drawing import Picture
+from lenet_course.explorers import card as pieces
 from lenet_course.explorers import (
-    card,
     confusion,
     convolution,
     distortion,
@@ -12,7 +12,7 @@ from lenet_course.explorers import (
     epochs,
     preprocessing,
     shapes,
-)  # fmt: skip
+)
 
 import copy
 import datetime
@@ -126,15 +126,15 @@ def test_the_convolution_explorer_follows_its_controls(net, images):
         before = svg_of(explorer)
     explorer.layer.value = 2
     assert (explorer.row.max, explorer.channel.max, explorer.input_channel.max) == (9, 15, 5)
-    explorer.view._clicked(card.MARGIN + 960 - 1, 34 + 252)  # the map's last value
+    corner = convolution.TOP + convolution.SIDE - 1
+    explorer.view.press(pieces.WIDTH - 1, corner)  # the map's last value
     assert (explorer.row.value, explorer.column.value) == (9, 9)
-    explorer.next.click()  # from the last position on to the first
-    assert (explorer.row.value, explorer.column.value) == (0, 0)
-    explorer.play.value = 25
+    assert explorer.position.value == explorer.position.max == 99
+    explorer.position.value = 25
     assert (explorer.row.value, explorer.column.value) == (2, 5)
     explorer.view.arrow(0, 1)
     assert (explorer.row.value, explorer.column.value) == (3, 5)
-    assert card.number(explorer.step.value, 3) in svg_of(explorer)
+    assert pieces.number(explorer.step.value, 3) in svg_of(explorer)
 
 
 def test_the_explorer_shows_the_network_as_it_is_now(images):
@@ -296,7 +296,7 @@ def twenty(images):
 
 def test_the_activations_of_an_image_are_the_networks_own(trained, images):
     X, _ = images[[3]]
-    prediction, outputs = card.predict_image(trained, X), lenet.activations(trained, X)
+    prediction, outputs = pieces.predict_image(trained, X), lenet.activations(trained, X)
     places = {"conv 1": 2, "pool 1": 3, "conv 2": 5, "pool 2": 6, "dense 1": 9, "dense 2": 11}
     places["logits"] = 12
     assert [name for name, _ in prediction.activations] == [*places]
@@ -333,15 +333,15 @@ def test_anything_but_lenet_is_drawn_layer_beside_layer(name, twenty, tmp_path, 
     make, layers = OTHERS[name]
     net = nn.Sequential(*make())
     X, _ = twenty[[0]]
-    picture = Picture(200, card.WIDTH)
-    card.draw_layers(picture, X, card.predict_image(net, X).activations, 0, 0)
+    picture = Picture(200, pieces.WIDTH)
+    pieces.draw_layers(picture, X, pieces.predict_image(net, X).activations, 0, 0)
     drawn = re.findall(r'<image x="(.*?)" y=".*?" width="(.*?)"', picture.svg())
     assert len(drawn) == 1 + layers
     end = 0
     for x, width in drawn:
         assert end <= float(x) + 0.1  # in the SVG places are rounded
         end = float(x) + float(width)
-    assert end <= card.WIDTH + 0.2
+    assert end <= pieces.WIDTH + 0.2
     run = lenet.Run("", 1, 0.1, "cpu", train=[(1.0, 2.3, 0.1)], test=[(1.0, 0.1)])
     run.checkpoints = [net.state_dict(), net.state_dict()]
     for explorer in (
@@ -471,7 +471,7 @@ def test_every_epoch_shows_the_network_that_the_run_kept(run, images):
         explorer.epoch.value = epoch
         net = lenet.make_lenet()
         net.load_state_dict(run.checkpoints[epoch])
-        assert card.percent(lenet.predict(net, X).max()) in svg_of(explorer)
+        assert pieces.percent(lenet.predict(net, X).max()) in svg_of(explorer)
         seen.add(svg_of(explorer))
     assert len(seen) == 11
     click(explorer, "curve", (8 + 0.3 * epochs.CURVE[2]) / (16 + epochs.CURVE[2]), 0.5)

@@ -21,6 +21,7 @@ def course(tmp_path, monkeypatch):
     """A course of two chapters."""
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "README.md").write_text("[1](notebooks/01_one.ipynb) [L](LICENSE) [w](https://a.b)")
+    (tmp_path / "GLOSSARY.md").write_text("[batch](notebooks/01_one.ipynb) [C](README.md)")
     for name in ("01_one", "02_two"):
         save_chapter(tmp_path, name, "first")
     monkeypatch.setattr(my_notebooks, "COURSE", tmp_path)
@@ -62,6 +63,8 @@ def test_copies_begin_without_outputs(course):
     assert "widgets" not in notebook.metadata
     contents = (course / "my-notebooks/README.md").read_text()
     assert contents == "[1](01_one.ipynb) [L](../LICENSE) [w](https://a.b)"
+    glossary = (course / "my-notebooks/GLOSSARY.md").read_text()
+    assert glossary == "[batch](01_one.ipynb) [C](README.md)"
 
 
 def test_opening_a_chapter_changes_nothing_in_it():
@@ -73,15 +76,15 @@ def test_opening_a_chapter_changes_nothing_in_it():
 
 
 def test_every_link_of_the_copies_leads_somewhere():
-    texts = [my_notebooks.contents_page()]
+    texts = [my_notebooks.page(name) for name in my_notebooks.PAGES]
     for path in STORED:
         cells = json.loads(my_notebooks.without_outputs(path))["cells"]
         texts += ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"]
     links = re.findall(
         r'(?:\]\(|(?:src|srcset|href)=")((?!https?:|#)[^)"\s]+)[)"]', "\n".join(texts)
     )
-    names = {"README.md", *(path.name for path in STORED)}
-    assert names <= set(links) | {"README.md"}
+    names = {*my_notebooks.PAGES, *(path.name for path in STORED)}
+    assert names <= set(links)
     for link in set(links):
         if re.match(r"[\w./-]+$", link) and link not in names:
             target = ROOT / "my-notebooks" / link

@@ -188,6 +188,25 @@ def test_what_can_be_checked_is_checked(path):
     demand_none(claims.problems(notebook, claims.load(path.stem)), path)
 
 
+GLOSSARY = re.findall(
+    r"^\| (.+) \| .+ \| \[\d\]\((.+)\), (.+) \|$", (COURSE / "GLOSSARY.md").read_text("utf-8"), re.M
+)
+
+
+@pytest.mark.parametrize(("word", "chapter", "section"), GLOSSARY, ids=lambda text: text)
+def test_a_word_of_the_glossary_is_in_bold_where_it_says(word, chapter, section):
+    text = "\n".join(prose(nbformat.read(COURSE / chapter, as_version=4)))
+    body = re.split(r"^#+ ", text.partition(f"# {section}\n")[2], maxsplit=1, flags=re.M)[0]
+    first = re.escape(word.removesuffix(" layer").partition(" (")[0])
+    assert re.search(rf"\*\*{first}", body, re.IGNORECASE)
+
+
+def test_the_glossary_is_in_order():
+    assert len(GLOSSARY) > 40
+    words = [word.lower() for word, *_ in GLOSSARY]
+    assert words == sorted(set(words))
+
+
 # ---------------------------------------------------------------------------- is all this found?
 
 

@@ -2,29 +2,17 @@
 
 from lenet_course.drawing import Picture
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import ipywidgets as widgets
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .card import (
-    FRAME,
-    INK,
-    MARK,
-    QUIET,
-    WIDTH,
-    Explorer,
-    PictureView,
-    check_images,
-    dropdown,
-    number,
-    row,
-    slider,
-)
+from . import card
+from .card import FRAME, INK, MARK, QUIET, WIDTH, check_images, number
 
 MOST_STEPS = 100
 
@@ -293,7 +281,7 @@ def _draw_losses(picture, descent):
 # ---------------------------------------------------------------------------- the widget
 
 
-class DescentExplorer(Explorer):
+class DescentExplorer(card.Explorer):
     """Gradient descent on one of several loss surfaces, with your learning rate and momentum.
 
     Usage: `DescentExplorer([valley(), ...]).show()`. Click on the surface to start elsewhere; then
@@ -304,23 +292,19 @@ class DescentExplorer(Explorer):
         self.surfaces = list(surfaces)
         self._shades = [shades_of(surface) for surface in self.surfaces]
         names = [(surface.name, i) for i, surface in enumerate(self.surfaces)]
-        self.which = dropdown("surface", names, 0, "420px")
-        self.lr = widgets.FloatLogSlider(
-            value=lr, base=10, min=-3, max=2.5, step=0.05, description="learning rate",
-            readout_format=".3g", style={"description_width": "initial"}, layout={"width": "400px"},
-        )  # fmt: skip
-        self.momentum = slider("momentum", 0.0, 0.95, 0.0, 0.05, "300px")
-        self.steps = slider("steps", 1, MOST_STEPS, 30)
-        self.play = widgets.Play(interval=120, min=1, max=MOST_STEPS)
+        self.which = card.dropdown("surface", names, 0)
+        self.lr = card.slider("learning rate", -3.0, 2.5, math.log10(lr), 0.05, log=True)
+        self.momentum = card.slider("momentum", 0.0, 0.95, 0.0, 0.05, digits=2)
+        self.steps = card.slider("steps", 1, MOST_STEPS, 30, play=120)
+        hint = "arrow keys: move the start"
         super().__init__(
             "Gradient descent",
-            [row(self.which, self.lr), row(self.momentum, self.steps, self.play)],
-            PictureView(self._click, self._arrow, tab_to=self.which),
+            [self.which, self.lr, self.momentum, self.steps],
+            card.PictureView(self._click, self._arrow, hint=hint),
         )
         self.start = self.surface.start
         self.watch(self.lr, self.momentum, self.steps)
         self.which.observe(lambda change: self._move(self.surface.start), "value")
-        self.play.observe(lambda change: setattr(self.steps, "value", change.new), "value")
         self.refresh()
 
     @property
@@ -344,7 +328,7 @@ class DescentExplorer(Explorer):
 
     def refresh(self) -> None:
         # Once for the picture and for the words: it is most of what a change takes.
-        settings = self.lr.value, self.momentum.value, self.steps.value
+        settings = 10**self.lr.value, self.momentum.value, self.steps.value
         self.descent = descend(self.surface, self.start, *settings)
         super().refresh()
 
@@ -355,8 +339,8 @@ class DescentExplorer(Explorer):
         descent = self.descent
         words = verdict(self.surface, descent)
         return (
-            f"Gradient descent on {self.surface.name}, learning rate {self.lr.value:.3g}, momentum "
-            f"{self.momentum.value:.2f}: its path on the surface, and the loss after each step. It "
-            f"{words}; the loss goes from {number(descent.losses[0].item())} to "
+            f"Gradient descent on {self.surface.name}, learning rate {10**self.lr.value:.3g}, "
+            f"momentum {self.momentum.value:.2f}: its path on the surface, and the loss after "
+            f"each step. It {words}; the loss goes from {number(descent.losses[0].item())} to "
             f"{number(descent.losses[-1].item())}."
         )
