@@ -382,6 +382,22 @@ def test_a_layer_that_does_not_fit_any_more_is_said(digits_net):
     assert "reads 5" in svg_of(explorer)
 
 
+def test_what_a_callback_raises_is_said_in_the_card(
+    digits_net, trained, twenty, tmp_path, monkeypatch
+):
+    readers = {"digits": (digits_net, lenet.DIGITS), "clothes": (trained, lenet.FASHION_LABELS)}
+    drawn = drawing.DrawingExplorer(readers)
+    monkeypatch.setenv("LENET_RUNS", str(tmp_path))
+    distorted = distortion.DistortionExplorer(trained, twenty, lenet.FASHION_LABELS)
+    monkeypatch.setenv("LENET_DATA", str(tmp_path))  # without any images
+    drawn.kind.value = "clothes"
+    assert "make data" in svg_of(drawn) and " %" not in svg_of(drawn)
+    (tmp_path / distortion.FILE).mkdir()  # a folder where the file should be
+    distorted.button.click()
+    distorted.thread.join()
+    assert distortion.FILE in svg_of(distorted)
+
+
 class Watched(nn.Identity):
     """A layer that notes which of its copies are called."""
 

@@ -309,6 +309,8 @@ class Explorer:
 
     def __init__(self, title, controls, view=None, columns=False):
         self.view = view or PictureView()
+        for name in ("on_click", "arrow", "move", "release"):
+            setattr(self.view, name, self.saying(getattr(self.view, name)))
         self._quiet = False
         beside = widgets.Box(controls)
         beside.add_class("lenet-controls")
@@ -333,6 +335,17 @@ class Explorer:
             if not self.view.svg:  # it has never been shown: whoever makes it does
                 raise
             self._say(str(error) or type(error).__name__)
+
+    def saying(self, act):
+        """`act` as a callback: what it raises is said in the card, for nobody else hears of it."""
+
+        def callback(*args):
+            try:
+                act(*args)
+            except Exception as error:
+                self._say(str(error) or type(error).__name__)
+
+        return callback
 
     def _say(self, problem):
         """In the picture's place, for nothing of it holds any more."""

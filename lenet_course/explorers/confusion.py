@@ -134,7 +134,7 @@ class ConfusionExplorer(Explorer):
         )
         self.watch(self.position)
         for control in (self.target, self.predicted):
-            control.observe(lambda change: self._new_cell(), "value")
+            control.observe(self.saying(lambda change: self._new_cell()), "value")
         self._new_cell()
 
     @property

@@ -292,7 +292,7 @@ class DistortionExplorer(Explorer):
     def _start_measuring(self):
         # In a thread of its own, so that the sliders go on answering.
         self.button.disabled = True
-        self.thread = threading.Thread(target=self.measure, daemon=True)
+        self.thread = threading.Thread(target=self.saying(self.measure), daemon=True)
         self.thread.start()
 
     def refresh(self):

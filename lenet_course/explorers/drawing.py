@@ -118,9 +118,9 @@ class DrawingExplorer(Explorer):
             ),
         )  # fmt: skip
         self.watch(self.tool, self.width, self.level)
-        self.kind.observe(lambda change: self._new_kind(), "value")
-        self.start.observe(lambda change: self._start_from(), "value")
-        self.upload.observe(lambda change: self._uploaded(), "value")
+        self.kind.observe(self.saying(lambda change: self._new_kind()), "value")
+        self.start.observe(self.saying(lambda change: self._start_from()), "value")
+        self.upload.observe(self.saying(lambda change: self._uploaded()), "value")
         self._new_kind()
 
     @property
