@@ -298,7 +298,7 @@ class Explorer:
 
     A subclass builds its controls, calls `super().__init__`, and says in `picture()` what to draw,
     640 wide and at most 540 high, and in `describe()`, in a sentence, what is seen, the result
-    first. Where the network or the images do not fit, both raise ValueError, and the card says why.
+    first. What they raise later on (of a network that was changed, say) is said in the card.
     `columns` puts narrow controls in two columns.
     """
 
@@ -324,13 +324,14 @@ class Explorer:
             return
         try:
             self.view.draw(self.picture(), self.describe())
-        except ValueError as error:
-            if not self.view.svg:  # it has never been shown: whoever makes it hears of it
-                raise
-            self._say(str(error))
+        except Exception as error:
+            self._fail(error)
 
-    def _say(self, problem):
-        """In the picture's place, for nothing of it holds any more."""
+    def _fail(self, error):
+        """Say what is wrong in the picture's place: nothing of that holds any more."""
+        if not self.view.svg:  # it has never been shown: whoever makes it hears of it
+            raise error
+        problem = str(error) if isinstance(error, ValueError) else repr(error)
         lines = textwrap.wrap(problem, 75)
         picture = Picture(40 + 24 * len(lines), WIDTH)
         for i, line in enumerate(lines):
@@ -343,6 +344,9 @@ class Explorer:
         before, self._quiet = self._quiet, True
         try:
             yield
+        except Exception as error:
+            self._fail(error)
+            return
         finally:
             self._quiet = before
         self.refresh()
