@@ -4,6 +4,7 @@ import lenet_helpers as lenet
 from lenet_course import checks
 from lenet_course.drawing import COLORS, Picture, show_widget
 
+import copy
 import html
 import math
 import textwrap
@@ -125,7 +126,7 @@ def layer_outputs(net, X):
 
     Raises ValueError for a batch, or a network, of the wrong shape.
     """
-    net = flat(net)
+    net = copy.deepcopy(flat(net))  # it may be in training meanwhile, in a cell
     if len(net) == 0:
         raise ValueError("net holds no layers")
     checks.batch(X)
@@ -159,10 +160,11 @@ def predict_image(net, X):
     for i, output in enumerate(outputs):
         if kinds[i]:
             name = f"{kinds[i]} {kinds[: i + 1].count(kinds[i])}"
-        last = i == len(outputs) - 1
-        if last:
+        elif isinstance(layers[i], nn.Flatten):
+            name = ""  # what comes before the next layer of weights is only a list of the same
+        if i == len(outputs) - 1:
             found.append(("logits", output[0]))
-        elif isinstance(layers[i], nn.Flatten) or not name:
+        elif not name:
             continue
         elif kinds[i + 1] or isinstance(layers[i + 1], nn.Flatten):
             found.append((name, output[0]))
@@ -185,24 +187,27 @@ def draw_layers(picture, X, activations, x, y, width=WIDTH):
     gap = (width - shrink * across) / max(len(sheets) - 1, 1)
     for name, sheet, scale, tiles in sheets:
         wide = shrink * scale * sheet.shape[1]
-        picture.text(x + wide / 2, y + 8, name, 14, QUIET, "middle")
+        size = min(14, 0.2 * width / len(sheets))
+        picture.text(x + wide / 2, y + 8, name, size, QUIET, "middle")
         picture.sheet(x, y + 22, shrink * scale, sheet, tiles)
         x += wide + gap
-    note = "black: the smallest value of its layer  ·  white: the largest"
+    note = "each map, and each dense layer, from its smallest value (black) to its largest (white)"
     picture.text(x - gap, y + 182, note, 13, QUIET, "end")
 
 
 def _sheet(output):
     """The image of a layer's activations, pixels to the value, and its tiles."""
-    low, high = output.min().item(), output.max().item()
     if output.dim() == 3:
         count, height, wide = output.shape
+        low, high = (end(output, dim=(1, 2), keepdim=True) for end in (torch.amin, torch.amax))
+        output = (output - low) / (high - low).clamp_min(1e-9)
         columns = math.ceil(math.sqrt(count / 1.5))
         size = min(52, 150 / math.ceil(count / columns), 150 / columns)
-        sheet = grey(tiled(output, columns, fill=high), low, high)
+        sheet = grey(tiled(output, columns, fill=1.0))
         return sheet, size / (max(height, wide) + 1), (-(-count // columns), columns, height, wide)
     # A dense layer has no picture: its values below each other, in columns of equal length.
     values = output.flatten()
+    low, high = values.min().item(), values.max().item()
     rows = math.ceil(math.sqrt(1.5 * len(values)))
     values = nn.functional.pad(values, (0, -len(values) % rows), value=low).view(-1, rows).T
     return grey(values, low, high), min(10, 150 / rows), (1, 1, *values.shape)
@@ -210,7 +215,7 @@ def _sheet(output):
 
 def draw_probabilities(picture, prediction, labels, x, y, width, target=None, row=22):
     """Ten bars under each other, `row` high each; the target class is named in green."""
-    predicted, room = prediction.predicted, 84
+    predicted, room = prediction.predicted, 12 + 7.4 * max(map(len, labels))
     good = target is None or predicted == target
     bars = zip(labels, prediction.probabilities.tolist(), strict=True)
     for i, (label, p) in enumerate(bars):
@@ -304,6 +309,8 @@ class Explorer:
 
     def __init__(self, title, controls, view=None, columns=False):
         self.view = view or PictureView()
+        for name in ("on_click", "arrow", "move", "release"):
+            setattr(self.view, name, self.saying(getattr(self.view, name)))
         self._quiet = False
         beside = widgets.Box(controls)
         beside.add_class("lenet-controls")
@@ -327,11 +334,22 @@ class Explorer:
         except Exception as error:
             self._fail(error)
 
+    def saying(self, act):
+        """`act` as a callback: what it raises is said in the card, for nobody else hears of it."""
+
+        def callback(*args):
+            try:
+                act(*args)
+            except Exception as error:
+                self._fail(error)
+
+        return callback
+
     def _fail(self, error):
         """Say what is wrong in the picture's place: nothing of that holds any more."""
         if not self.view.svg:  # it has never been shown: whoever makes it hears of it
             raise error
-        problem = str(error) if isinstance(error, ValueError) else repr(error)
+        problem = str(error) or type(error).__name__
         lines = textwrap.wrap(problem, 75)
         picture = Picture(40 + 24 * len(lines), WIDTH)
         for i, line in enumerate(lines):
@@ -344,9 +362,6 @@ class Explorer:
         before, self._quiet = self._quiet, True
         try:
             yield
-        except Exception as error:
-            self._fail(error)
-            return
         finally:
             self._quiet = before
         self.refresh()

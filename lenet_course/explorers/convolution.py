@@ -222,7 +222,7 @@ class ConvolutionExplorer(card.Explorer):
         view = card.PictureView(self._click, self._arrow, hint=hint)
         super().__init__("One value of a convolution", controls + places, view)
         self.watch(self.image, self.kernel, self.channel, self.input_channel, self.row, self.column)
-        self.layer.observe(lambda change: self._fit_ranges(), "value")
+        self.layer.observe(self.saying(lambda change: self._fit_ranges()), "value")
         self.position.observe(lambda change: self._go(change.new), "value")
         self._fit_ranges()
         self._place(*OPENS_AT)
