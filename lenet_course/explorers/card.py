@@ -303,7 +303,7 @@ class Explorer:
 
     A subclass builds its controls, calls `super().__init__`, and says in `picture()` what to draw,
     640 wide and at most 540 high, and in `describe()`, in a sentence, what is seen, the result
-    first. Where the network or the images do not fit, both raise ValueError, and the card says why.
+    first. What they raise later on (of a network that was changed, say) is said in the card.
     `columns` puts narrow controls in two columns.
     """
 
@@ -331,10 +331,8 @@ class Explorer:
             return
         try:
             self.view.draw(self.picture(), self.describe())
-        except Exception as error:  # whatever it is: in a callback nobody would hear of it
-            if not self.view.svg:  # it has never been shown: whoever makes it does
-                raise
-            self._say(str(error) or type(error).__name__)
+        except Exception as error:
+            self._fail(error)
 
     def saying(self, act):
         """`act` as a callback: what it raises is said in the card, for nobody else hears of it."""
@@ -343,12 +341,15 @@ class Explorer:
             try:
                 act(*args)
             except Exception as error:
-                self._say(str(error) or type(error).__name__)
+                self._fail(error)
 
         return callback
 
-    def _say(self, problem):
-        """In the picture's place, for nothing of it holds any more."""
+    def _fail(self, error):
+        """Say what is wrong in the picture's place: nothing of that holds any more."""
+        if not self.view.svg:  # it has never been shown: whoever makes it hears of it
+            raise error
+        problem = str(error) or type(error).__name__
         lines = textwrap.wrap(problem, 75)
         picture = Picture(40 + 24 * len(lines), WIDTH)
         for i, line in enumerate(lines):

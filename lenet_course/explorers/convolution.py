@@ -152,15 +152,15 @@ def _draw_sum(picture, step, row, column, input_channel):
     shown, others = products.sum().item(), len(step.products) - 1
     lines = [(f"{products.numel()} products", shown)]
     if others:
-        lines.append((f"{others} more channels", step.sum - shown))
+        lines.append((f"{others} other inputs", step.sum - shown))
     lines.append(("bias", step.bias))
     picture.text(WIDTH / 2, 60, "the sum", 15, QUIET, "middle")
     for i, (words, value) in enumerate(lines):
-        picture.text(right - 60, 92 + 30 * i, words, 13.5, INK, "end")
-        picture.text(right, 92 + 30 * i, number(value, 3), 14.5, INK, "end")
+        picture.text(right - 56, 92 + 30 * i, words, 13, INK, "end")
+        picture.text(right, 92 + 30 * i, number(value, 3), 14, INK, "end")
     y = 92 + 30 * len(lines)
     picture.line([(SIDE + 8, y - 13), (right, y - 13)], INK, 1.5)
-    picture.text(right - 60, y + 6, f"at {row}, {column}", 14, MARK, "end", True)
+    picture.text(right - 66, y + 6, f"at {row}, {column}", 14, MARK, "end", True)
     picture.text(right, y + 6, number(step.value, 3), 15, MARK, "end", True)
 
 
@@ -189,7 +189,7 @@ def _draw_grid(picture, values, colours, x, y):
             if cell >= 30:
                 ink = INK if colours[i, j].mean() > 130 else "#ffffff"
                 words = number(values[i, j].item())
-                picture.text(left + cell / 2, top + cell / 2, words, 12, ink, "middle")
+                picture.text(left + cell / 2, top + cell / 2, words, 11, ink, "middle")
 
 
 # ---------------------------------------------------------------------------- the widget
@@ -222,7 +222,7 @@ class ConvolutionExplorer(card.Explorer):
         view = card.PictureView(self._click, self._arrow, hint=hint)
         super().__init__("One value of a convolution", controls + places, view)
         self.watch(self.image, self.kernel, self.channel, self.input_channel, self.row, self.column)
-        self.layer.observe(lambda change: self._fit_ranges(), "value")
+        self.layer.observe(self.saying(lambda change: self._fit_ranges()), "value")
         self.position.observe(lambda change: self._go(change.new), "value")
         self._fit_ranges()
         self._place(*OPENS_AT)
@@ -252,10 +252,10 @@ class ConvolutionExplorer(card.Explorer):
 
     def _fit_ranges(self):
         """The sliders end where the chosen layer does."""
-        X, _ = card.one_image(self.images, self.image.value)
-        place = convolutions(self.net)[self.layer.value - 1]
-        channels, rows, columns = card.layer_outputs(self.net, X)[0][place].shape[1:]
         with self.changing():
+            X, _ = card.one_image(self.images, self.image.value)
+            place = convolutions(self.net)[self.layer.value - 1]
+            channels, rows, columns = card.layer_outputs(self.net, X)[0][place].shape[1:]
             self.channel.max, self.row.max, self.column.max = channels - 1, rows - 1, columns - 1
             self.input_channel.max = card.flat(self.net)[place].in_channels - 1
             self.input_channel.disabled = self.input_channel.max == 0

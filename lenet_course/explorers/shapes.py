@@ -309,9 +309,10 @@ class ShapeExplorer(card.Explorer):
         self.fit = card.button("make it fit", lambda: self.set(make_fit(self.sizes)), "primary")
         self.reset = card.button("LeNet again", lambda: self.set(Sizes()))
         order = [what + part for what in PARTS for part in "12"]
-        controls = [self.controls[name] for name in (*order, "dense_inputs", "dense1", "dense2")]
+        controls = [self.controls[name] for name in (*order, "dense_inputs")] + [self.fit]
+        controls += [self.controls["dense1"], self.controls["dense2"], self.reset]
         title = "From the image to the ten logits: which sizes fit?"
-        super().__init__(title, [*controls, self.fit, self.reset], columns=True)
+        super().__init__(title, controls, columns=True)
         self.watch(*self.controls.values())
         self.refresh()
 
