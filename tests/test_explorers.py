@@ -708,3 +708,8 @@ def test_the_trust_explorer_follows_clicks_and_arrows(some):
     attacked, *_ = explorer.look()
     assert 0 < (attacked - some[[0]][0]).abs().max() <= 0.1 + 1e-6
     assert "an attack of 0.10" in explorer.describe()
+    explorer.temperature.value = 3.0
+    explorer.undo.click()
+    undone, _, probabilities, _ = explorer.look()
+    assert undone.equal(some[[0]][0])
+    assert probabilities.allclose(lenet.predict(explorer.net, undone)[0], atol=1e-6)

@@ -3,6 +3,7 @@
 import lenet_helpers as lenet
 from lenet_course.drawing import Picture
 
+import ipywidgets as widgets
 import torch
 from torch import Tensor, nn
 
@@ -105,15 +106,17 @@ class TrustExplorer(Explorer):
     def __init__(self, net: nn.Module, images: lenet.ImageDataset, labels: list[str]) -> None:
         check_images(images, labels)
         self.net, self.images, self.labels = net, images, list(labels)
-        self.place = 14, 14
+        self.place, self.mapped = (14, 14), None
         self.image = image_number(images)
         self.size = slider("patch (pixels, 0: none)", 0, 14, 7)
         self.epsilon = slider("attack (of white)", 0.0, 0.3, 0.0, 0.01, readout_format=".2f")
         self.temperature = slider("temperature", 0.5, 5.0, 1.0, 0.1, readout_format=".1f")
+        self.undo = widgets.Button(description="undo all")
+        self.undo.on_click(lambda button: self._undo())
         super().__init__(
             "Cover it, attack it, cool it",
-            [row(self.image, self.size), row(self.epsilon, self.temperature)],
-            PictureView(self._click, self._arrow, tab_to=None),
+            [row(self.image, self.size, self.undo), row(self.epsilon, self.temperature)],
+            PictureView(self._click, self._arrow, tab_to=self.undo),
         )
         self.watch(self.image, self.size, self.epsilon, self.temperature)
         self.refresh()
@@ -128,14 +131,20 @@ class TrustExplorer(Explorer):
         self.place = min(max(row, 0), 27), min(max(column, 0), 27)
         self.refresh()
 
+    def _undo(self) -> None:
+        with self.changing():
+            self.size.value, self.epsilon.value, self.temperature.value = 0, 0.0, 1.0
+
     def look(self) -> tuple[Tensor, Tensor, Tensor, int]:
         """The image as the network gets it, its map, its probabilities (10,), and its label."""
         X, label = one_image(self.images, self.image.value)
         if self.epsilon.value:
             X = fgsm(self.net, X, torch.tensor([label]), self.epsilon.value)
-        shades = occlusion_map(self.net, X, self.size.value)
+        settings = self.image.value, self.epsilon.value, self.size.value
+        if settings != self.mapped:  # 784 images, while the patch only moves once
+            self.shades, self.mapped = occlusion_map(self.net, X, self.size.value), settings
         X = cover(X, *self.place, self.size.value)
-        return X, shades, scaled(lenet.predict(self.net, X)[0], self.temperature.value), label
+        return X, self.shades, scaled(lenet.predict(self.net, X)[0], self.temperature.value), label
 
     def picture(self) -> Picture:
         X, shades, probabilities, label = self.look()
