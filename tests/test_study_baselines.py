@@ -169,6 +169,27 @@ def test_a_share_of_the_images_is_learned_from_as_many_steps(few_images):
     assert len(all_images) == 100 and some.equal(all_images[:30])
 
 
+@pytest.mark.parametrize(
+    ("trial", "tried", "restarts"), [(False, [0.4, 0.2, 0.1], 2), (True, [0.4], 0)]
+)
+def test_what_has_learned_nothing_is_begun_again_with_half_the_rate(
+    few_images, monkeypatch, trial, tried, restarts
+):
+    rates = []
+
+    def fit(run, device):
+        rates.append(run.lr)
+        net = study.make_network("linear", "max")
+        for weights in net.parameters():
+            weights.data.zero_()
+        net[1].bias.data[0 if run.lr < 0.15 else 5] = 1  # class 5 is nobody's
+        return net, torch.arange(100)
+
+    monkeypatch.setattr(study, "fit", fit)
+    record = study.train(study.Training("linear", study.CLOTHES, 3, 0.4, trial=trial))
+    assert (rates, record["restarts"], record["lr"]) == (tried, restarts, 0.4)
+
+
 # ---------------------------------------------------------------------------- choosing
 
 
