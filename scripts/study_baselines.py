@@ -220,7 +220,7 @@ def train(run):
     record["parameters"] = sum(p.numel() for p in net.parameters())
     record["train_acc"] = measure(net, X[learn], y[learn], run)
     record["val_acc"] = measure(net, *load_images(run.dataset, "val", device), run)
-    return record if run.trial else record | test(run, net, device)
+    return record if run.trial else record | report(run, net, device)
 
 
 def measure(net, X, y, run):
@@ -228,7 +228,7 @@ def measure(net, X, y, run):
     return accuracy(logits_of(net, prepare(X, run.shuffled)), y)
 
 
-def test(run, net, device):
+def report(run, net, device):
     """What the test images say."""
     X, y = load_images(run.dataset, "test", device)
     X = prepare(X, run.shuffled)

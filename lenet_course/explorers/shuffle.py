@@ -137,6 +137,6 @@ class ShuffleExplorer(Explorer):
             )
         said = ", ".join(f"{name} {self.labels[i]}" for name, i in self.predicted.items())
         return (
-            f"A {self.labels[self.target]} with shuffled pixels. You said "
+            f"Shuffled pixels: {self.labels[self.target]}. You said "
             f"{self.labels[self.guess.value]}, {said}."
         )

@@ -108,7 +108,7 @@ class TrustExplorer(Explorer):
         self.net, self.images, self.labels = net, images, list(labels)
         self.place, self.mapped = (14, 14), None
         self.image = image_number(images)
-        self.size = slider("patch (pixels, 0: none)", 0, 14, 7)
+        self.size = slider("patch (pixels, 0: none)", 0, 14, 7, width="380px")
         self.epsilon = slider("attack (of white)", 0.0, 0.3, 0.0, 0.01, readout_format=".2f")
         self.temperature = slider("temperature", 0.5, 5.0, 1.0, 0.1, readout_format=".1f")
         self.undo = widgets.Button(description="undo all")
@@ -154,7 +154,7 @@ class TrustExplorer(Explorer):
         _, _, probabilities, label = self.look()
         predicted = self.labels[int(probabilities.argmax())]
         return (
-            f"Image {self.image.value}, a {self.labels[label]}, with a patch of {self.size.value} "
+            f"Image {self.image.value} ({self.labels[label]}) with a patch of {self.size.value} "
             f"pixels and an attack of {self.epsilon.value:.2f}: predicted {predicted} with "
             f"{probabilities.max():.0%}. Beside it the map of that probability over all places of "
             "the patch, and the ten probabilities."

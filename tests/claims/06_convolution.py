@@ -262,7 +262,7 @@ CLAIMS = [
         "moved[0, 0, :, 3:].equal(validation[[0]][0][0, 0, :, :-3])",
     ),
     (
-        "Exactly, but near the edges, where the window reaches beyond the image.",
+        "Yes, except near the edges, where the window reaches beyond the image.",
         "same.tolist() == list(range(5, 26))",
     ),
     (
