@@ -147,6 +147,12 @@ def test_a_training_learns_and_is_measured(few_images):
     json.dumps(record)
 
 
+def test_seeds_differ_in_their_weights_too(few_images):
+    run = study.Training("linear", study.CLOTHES, 3, 1e-9, one_cycle=False)
+    nets = [study.fit(replace(run, seed=seed), CPU, num_epochs=1)[0] for seed in (3, 4)]
+    assert (nets[0][1].weight - nets[1][1].weight).abs().mean() > 0.01
+
+
 def test_a_trial_does_not_open_the_test_set(few_images, monkeypatch):
     run = study.Training("linear", study.CLOTHES, 0, 0.05, trial=True)
     load = study.load_images
