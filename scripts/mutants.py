@@ -40,6 +40,7 @@ TESTS = {
     r"scripts/save_notebooks": "tests/test_save_notebooks.py",
     r"scripts/(images|draw_.*)": "tests/test_images.py",
     r"scripts/fill_readme": "tests/test_readme.py",
+    r"scripts/study_baselines": "tests/test_study_baselines.py",
     r"tests/nbval_plugin": "tests/test_plugin.py",
     r"(notebooks/.*\.ipynb)": r"tests/test_notebooks.py \1",
 }

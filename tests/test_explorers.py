@@ -12,6 +12,8 @@ from lenet_course.explorers import (
     epochs,
     preprocessing,
     shapes,
+    shuffle,
+    trust,
 )
 
 import copy
@@ -851,3 +853,104 @@ def test_the_distortion_explorer_follows_its_controls(some, tmp_path, monkeypatc
         net[-1].bias[3] += 100
     explorer.refresh()
     assert "still dress" in svg_of(explorer)
+
+
+# ---------------------------------------------------------------------------- shuffled pixels
+
+
+def test_shuffling_partly():
+    torch.manual_seed(0)
+    X, permutation = torch.rand(2, 1, 28, 28), torch.randperm(784)
+    wholly = X.flatten(1)[:, permutation].reshape(X.shape)
+    assert shuffle.shuffle_partly(X, permutation, 1).equal(wholly)
+    assert shuffle.shuffle_partly(X, permutation, 0).equal(X)
+    half = shuffle.shuffle_partly(X, permutation, 0.5)
+    assert half.flatten(1).sort().values.equal(X.flatten(1).sort().values)
+    assert 0.2 < (half != X).float().mean() < 0.5
+
+
+def test_the_first_guess_counts(some):
+    torch.manual_seed(0)
+    nets, permutation = {"LeNet": lenet.make_lenet()}, torch.randperm(784)
+    explorer = shuffle.ShuffleExplorer(nets, some, permutation, lenet.FASHION_LABELS)
+    assert "100 % of its pixels" in explorer.describe()
+    target = explorer.target
+    explorer._click(target, 0.5, 0.5)
+    explorer._click((target + 1) % 10, 0.5, 0.5)
+    assert explorer.guess.value == target and explorer.scores[0]["you"]
+    assert "you 1" in explorer.score.value and lenet.FASHION_LABELS[target] in explorer.describe()
+    assert "it is this" in svg_of(explorer)
+    explorer.next.click()
+    assert explorer.guess.value is None and not explorer.guess.disabled
+    explorer.guess.value = (explorer.target + 1) % 10
+    assert "right of 2: you 1" in explorer.score.value
+
+
+def test_a_network_guesses_from_the_whole_shuffling(some):
+    torch.manual_seed(0)
+    net, permutation = lenet.make_lenet(nn.Tanh), torch.randperm(784)
+    explorer = shuffle.ShuffleExplorer({"LeNet": net}, some, permutation, lenet.FASHION_LABELS)
+    shuffled = shuffle.shuffle_partly(explorer.X, permutation, 1)
+    before = svg_of(explorer)
+    explorer.shuffled.value = 0
+    assert svg_of(explorer) != before
+    assert explorer.predicted == {"LeNet": lenet.predict(net, shuffled).argmax().item()}
+
+
+# ---------------------------------------------------------------------------- trust
+
+
+def test_fgsm_raises_the_loss_and_leaves_the_network_alone():
+    torch.manual_seed(0)
+    net = lenet.make_lenet(nn.Tanh).train()
+    X, y = torch.rand(8, 1, 28, 28), torch.arange(8)
+    attacked = trust.fgsm(net, X, y, 0.1)
+    loss = nn.functional.cross_entropy
+    assert loss(net(attacked), y) > loss(net(X), y)
+    assert (attacked - X).abs().max() <= 0.1 + 1e-6
+    assert attacked.min() >= 0 and attacked.max() <= 1
+    assert net.training and all(p.grad is None for p in net.parameters())
+
+
+def test_the_occlusion_map_of_a_network_that_looks_at_one_pixel():
+    class OnePixel(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.zeros(10))
+
+        def forward(self, X):
+            return nn.functional.pad(10 * X[:, 0, 20, 3, None], (0, 9)) + self.weight
+
+    X = torch.zeros(1, 1, 28, 28)
+    X[..., 20, 3] = 1
+    shades = trust.occlusion_map(OnePixel(), X, size=3)
+    covers = shades < shades.max() - 0.01
+    assert covers.nonzero().tolist() == [[r, c] for r in (19, 20, 21) for c in (2, 3, 4)]
+
+
+def test_the_temperature_is_that_of_the_logits():
+    torch.manual_seed(0)
+    logits = torch.randn(10)
+    found = trust.scaled(logits.softmax(dim=0), 2.5)
+    assert torch.allclose(found, (logits / 2.5).softmax(dim=0), atol=1e-6)
+
+
+def test_the_trust_explorer_follows_clicks_and_arrows(some):
+    torch.manual_seed(0)
+    explorer = trust.TrustExplorer(lenet.make_lenet(nn.Tanh), some, lenet.FASHION_LABELS)
+    explorer._click("place", 0.0, 0.99)
+    assert explorer.place == (27, 0)
+    explorer._arrow(-1, -1)
+    assert explorer.place == (26, 0)
+    covered, *_ = explorer.look()
+    assert (covered[0, 0, 26, :4] == 0.5).all()
+    explorer.epsilon.value = 0.1
+    explorer.size.value = 0
+    attacked, *_ = explorer.look()
+    assert 0 < (attacked - some[[0]][0]).abs().max() <= 0.1 + 1e-6
+    assert "an attack of 0.10" in explorer.describe()
+    explorer.temperature.value = 3.0
+    explorer.undo.click()
+    undone, _, probabilities, _ = explorer.look()
+    assert undone.equal(some[[0]][0])
+    assert probabilities.allclose(lenet.predict(explorer.net, undone)[0], atol=1e-6)

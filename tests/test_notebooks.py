@@ -28,6 +28,7 @@ CHAPTERS = [
         "03_training",
         "04_evaluation",
         "05_backpropagation",
+        "06_convolution",
     )
 ]
 WITH_CLAIMS = [path for path in CHAPTERS if (claims.FOLDER / f"{path.stem}.py").exists()]

@@ -8,6 +8,7 @@ import pytest
 START = """
 import lenet_helpers as lenet
 from lenet_course import saved
+import torch
 images = lenet.load_images("FashionMNIST", train=False)
 net = saved.load_weights(lenet.make_lenet(), saved.find_weights("fashion_mnist.pt"))
 digits_net = saved.load_weights(lenet.make_lenet(), saved.find_weights("mnist.pt"))
@@ -263,6 +264,31 @@ def test_distortion(lab):
     assert "rotate 45 degrees" in card.click_at(48 + 2 * 331 + 250 * 0.75, 340)
     assert "rotate 0 degrees" in card.click("undo all")
     card.done("distortion")
+
+
+SHUFFLE = 'ShuffleExplorer({"LeNet": net}, images, torch.arange(784).flip(0), lenet.FASHION_LABELS)'
+
+
+def test_shuffle(lab):
+    card = Card(lab, "shuffle", SHUFFLE)
+    card.press("shuffled (%)", "ArrowLeft")
+    assert "it is this" in card.click_at(340 + 90, 34 + 4 * 28 + 14)
+    assert "it is this" not in card.click("next image")
+    assert "it is this" in card.choose("your guess", "bag")
+    assert card.root.get_by_text("right of 2: you").count() == 1
+    card.done("shuffle")
+
+
+def test_trust(lab):
+    card = Card(lab, "trust", "TrustExplorer(net, images, lenet.FASHION_LABELS)")
+    card.click_at(8 * 10, 34 + 8 * 3)
+    card.arrow_and_tab("ArrowDown")
+    card.press("patch (pixels, 0: none)", "ArrowRight")
+    card.press("attack (of white)", "ArrowRight")
+    card.press("temperature", "ArrowRight")
+    card.enter(3)
+    card.click("undo all")
+    card.done("trust")
 
 
 @pytest.mark.parametrize("width", [700])

@@ -66,6 +66,14 @@ from lenet_course.explorers import descent
 measured = json.loads((lenet.COURSE / "results" / "surface.json").read_text())
 surfaces = [descent.valley(), descent.saddle(), descent.two_directions(measured)]
 descent.DescentExplorer(surfaces).show()""",
+    "trust": """
+from lenet_course.explorers.trust import TrustExplorer
+better_net = lenet.make_lenet(torch.nn.ReLU, torch.nn.MaxPool2d)
+saved.load_weights(better_net, saved.find_weights("lenet_clothes.pt"))
+explorer = TrustExplorer(better_net, clothes, lenet.FASHION_LABELS)
+explorer.place = 8, 7
+explorer.refresh()
+explorer.show()""",
 }
 
 TRAINING = """
