@@ -103,22 +103,31 @@ class RBF(nn.Module):
 
 def init_as_then(layer: nn.Module) -> None:
     """Weights and biases uniform in +-2.4 / fan-in, the number of a unit's inputs."""
-    if isinstance(layer, Subsampling):
-        bounds = 2.4 / 4
-    elif isinstance(layer, TableConv):
-        seen = torch.bincount(layer.pairs[0])  # maps, for each output map
-        for c_out, weight in zip(layer.pairs[0], layer.weight.data, strict=True):
-            bound = 2.4 / (25 * seen[c_out].item())
-            weight.uniform_(-bound, bound)
-        for maps, bias in zip(seen.tolist(), layer.bias.data, strict=True):
-            bias.uniform_(-2.4 / (25 * maps), 2.4 / (25 * maps))
-        return
+    if isinstance(layer, TableConv):
+        bounds = 2.4 / (25 * torch.bincount(layer.pairs[0]))  # by the maps that each one sees
+        bounds = bounds[layer.pairs[0], None, None], bounds
+    elif isinstance(layer, Subsampling):
+        bounds = 2.4 / 4, 2.4 / 4
     elif isinstance(layer, nn.Conv2d | nn.Linear):
-        bounds = 2.4 / layer.weight[0].numel()
+        bounds = (2.4 / layer.weight[0].numel(),) * 2
     else:
         return
-    for parameter in layer.parameters():
-        parameter.data.uniform_(-bounds, bounds)
+    for parameter, bound in zip(layer.parameters(), bounds, strict=True):
+        parameter.data = (2 * torch.rand_like(parameter) - 1) * bound
+
+
+def init_as_today(layer: nn.Module) -> None:
+    """Xavier initialisation, biases 0; a subsampling begins as a mean."""
+    if isinstance(layer, Subsampling):
+        nn.init.constant_(layer.coefficient, 1 / 4)
+    elif isinstance(layer, TableConv):
+        bound = (6 / (25 * (layer.shape[0] + layer.shape[1]))) ** 0.5
+        nn.init.uniform_(layer.weight, -bound, bound)
+    elif isinstance(layer, nn.Conv2d | nn.Linear):
+        nn.init.xavier_uniform_(layer.weight)
+    else:
+        return
+    nn.init.zeros_(layer.bias)
 
 
 def make_lenet5(

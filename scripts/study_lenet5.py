@@ -2,9 +2,9 @@
 
 Twenty epochs on MNIST, three seeds each. Trained otherwise than in the paper: SGD with momentum and
 a one-cycle schedule in place of its diagonal second-order method and its falling steps; batches of
-128 in place of single images. The learning rate of each variant is chosen by 10000 held-out training
-images; the reported runs learn from all 60000 and open the test set at their end. Made on a GPU
-(LENET_DEVICE=cuda, --processes 16: minutes); on two cores it takes many hours.
+128 in place of single images. The learning rate of each variant is chosen by 10000 held-out images
+of the training set; the reported runs learn from all 60000. Made on a GPU (LENET_DEVICE=cuda,
+--processes 16), where it takes minutes; on two cores it takes many hours.
 """
 
 import lenet_helpers as lenet
@@ -43,6 +43,7 @@ PARTS = {
     "max pooling": {"pooling": nn.MaxPool2d},
     "all of S2's maps for each of C3's": {"table": ALL_PAIRS},
     "logits and cross-entropy": {"rbf": False},
+    "Xavier initialisation": {"init": lenet5.init_as_today},
 }
 
 
