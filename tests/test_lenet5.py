@@ -98,6 +98,13 @@ def test_weights_are_drawn_by_the_fan_in(net):
         assert 0.5 * bound < kernel.abs().max() <= bound
 
 
+def test_todays_weights_begin_with_a_mean_and_no_biases():
+    net = lenet5.make_lenet5(init=lenet5.init_as_today)
+    X = torch.randn(1, 6, 28, 28)
+    assert torch.allclose(net[3](X), F.avg_pool2d(X, 2), atol=1e-6)
+    assert all(net[place].bias.eq(0).all() for place in (1, 3, 5, 7, 9, 12))
+
+
 def test_the_targets_are_ten_pictures_of_two_values():
     targets = lenet5.targets()
     assert targets.shape == (10, 84) and targets.unique().tolist() == [-1, 1]
@@ -126,6 +133,15 @@ def test_distorted_digits_are_still_digits(images):
     assert distorted.shape == X.shape and 0 <= distorted.min() <= distorted.max() <= 1.001
     assert not torch.allclose(distorted, X)
     assert distorted.mean().item() == pytest.approx(X.mean().item(), rel=0.1)
+
+
+def test_squeezing_and_shearing_keep_a_digits_area():
+    torch.manual_seed(0)
+    X = torch.zeros(500, 1, 28, 28)
+    X[..., 8:20, 8:20] = 1  # 144 pixels
+    areas = study.distort(X).sum(dim=(1, 2, 3))
+    assert areas.min() > 144 / 1.1**2 - 1 and areas.max() < 144 / 0.9**2 + 1
+    assert areas.max() - areas.min() > 40  # scaling does not
 
 
 # ---------------------------------------------------------------------------- the explorer

