@@ -93,7 +93,7 @@ CLAIMS = [
         "abs(a[bends.argmin()] - 1) < 0.02 and abs(a[bends.argmax()] + 1) < 0.02",
     ),
     (
-        "their slope, and with it the gradient, would shrink to nothing",
+        "the slope, and with it the gradient, would shrink to nothing",
         "slopes[-1] < 0.03 and slopes.argmax() == 400",
     ),
     (
