@@ -149,11 +149,12 @@ def test_squeezing_and_shearing_keep_a_digits_area():
 
 def test_the_code_and_its_distances_are_the_networks_own(net, images):
     X, _ = images[[3]]
-    reading = explorer_of.read_code(net, X)
-    by_hand = (reading.code - lenet5.targets()).square().sum(dim=1)
-    assert torch.allclose(reading.distances, by_hand, rtol=1e-5)
+    code = explorer_of.code_of(net, X)
+    by_hand = (code.values - lenet5.targets()).square().sum(dim=1)
+    assert torch.allclose(code.distances, by_hand, rtol=1e-5)
+    assert code.nearest == by_hand.argsort()[:2].tolist()
     with pytest.raises(ValueError, match="RBF units, it ends in Linear"):
-        explorer_of.read_code(lenet.make_lenet(), X)
+        explorer_of.code_of(lenet.make_lenet(), X)
 
 
 def test_squeezing_makes_a_digit_wider_and_lower():
@@ -168,19 +169,19 @@ def test_squeezing_makes_a_digit_wider_and_lower():
 def test_the_explorer_follows_its_controls(net, images):
     torch.manual_seed(1)
     explorer = explorer_of.Lenet5Explorer(net, lenet.make_lenet(), images)
-    svg = [explorer.view.children[0].value]
+    svg = [explorer.view.svg]
     controls = (explorer.image, explorer.right, explorer.down, explorer.rotation, explorer.noise)
     for control in controls:
         control.value += 1
-        svg.append(explorer.view.children[0].value)
+        svg.append(explorer.view.svg)
     explorer.width.value = 1.5
-    svg.append(explorer.view.children[0].value)
+    svg.append(explorer.view.svg)
     assert len(set(svg)) == 7
     explorer.undo()
     X, y = images[[1]]
     assert torch.equal(explorer.distorted, X)
-    reading = explorer_of.read_code(net, X)
-    assert f"LeNet-5: {int(reading.distances.argmin())}" in explorer.view.children[0].value
-    assert f"Image 1, a {y.item()}" in explorer.describe()
+    code = explorer_of.code_of(net, X)
+    assert f"LeNet-5: {int(code.distances.argmin())}" in explorer.view.svg
+    assert f"image 1, a {y.item()}" in explorer.describe()
     explorer.right.value, explorer.rotation.value = 2, 45
     assert torch.equal(explorer.distorted, distortion.distort(X, 2, 0, 45))

@@ -269,10 +269,10 @@ def test_lenet5(lab):
     then = "saved.load_weights(lenet5.make_lenet5(), saved.find_weights('lenet5.pt'))"
     images = "lenet.load_images('MNIST', train=False)"
     card = Card(lab, "lenet5", f"Lenet5Explorer({then}, digits_net, {images})")
-    assert "LeNet-5: 7" in card.text() and "today: 7" in card.text()
-    for name in ("shift right (pixels)", "shift down (pixels)", "rotate (degrees)"):
+    assert "LeNet-5: 7" in card.text() and "today's: 7" in card.text()
+    for name in ("shift right (px)", "shift down (px)", "rotate (°)"):
         card.press(name, "ArrowRight")
-    card.press("squeeze (times as wide)", "ArrowLeft")
+    card.press("squeeze (× as wide)", "ArrowLeft")
     card.press("noise (of white)", "ArrowRight")
     assert "the image: 2" in card.enter(1)
     assert "LeNet-5: 2" in card.click("undo all")

@@ -56,7 +56,7 @@ explorer.show()""",
     "distortion": """
 from lenet_course.explorers.distortion import DistortionExplorer
 explorer = DistortionExplorer(digits_net, few, lenet.DIGITS)
-explorer.amounts["turn"].value = 20
+explorer.amounts["rotation"].value = 20
 explorer.amounts["noise"].value = 0.3
 explorer.measure()
 explorer.show()""",
