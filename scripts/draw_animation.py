@@ -5,13 +5,15 @@ is ever approximated.
 """
 
 import lenet_helpers as lenet
+from lenet_course.drawing import MARGIN, Picture
 
+import io
 from itertools import pairwise
 
-import matplotlib
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from draw_architecture import THEMES, volumes
+from PIL import Image
 from torch.nn import functional as F
 
 FRAMES_PER_DIGIT = 20
@@ -24,19 +26,31 @@ NOISY = {2, 4}  # the digits that come with noise
 LAGS = [0, 1, 1, 2, 2, 3, 3, 4]
 
 SIZE = 960, 400  # of the picture
-TOP = 74  # where the layers begin
-ROW = 260  # height of the highest layer; the others are centred beside it
+TOP, ROW = (
+    74,
+    260,
+)  # where the highest layer begins, and its height; the others are centred beside it
+PLACES = [  # of the layers: x, columns of maps, scale, gap between the maps
+    (22, 1, 5, 0),
+    (188, 2, 3, 4),
+    (386, 2, 3, 4),
+    (500, 4, 3, 4),
+    (658, 4, 3, 4),
+    (756, 4, 7, 1),
+    (812, 3, 7, 1),
+]
+BARS_X, BARS_WIDTH, BAR_ROW = 880, 62, 26
 
 # ---------------------------------------------------------------------------- palette
 
-BACKGROUND = (13, 17, 23)
+COLORS = THEMES["dark"]
+DARK, BAR = (22, 27, 34), (255, 176, 59)
+BELOW, ABOVE = [(200, 240, 255), (60, 180, 235), (18, 90, 150)], [(150, 70, 10), (255, 150, 40)]
 RAMPS = {  # name: colours that the ramp runs through, and its number of steps
-    "text": ([BACKGROUND, (240, 246, 252)], 12),
-    "faint": ([BACKGROUND, (145, 152, 161)], 10),
-    "bar": ([BACKGROUND, (255, 176, 59)], 10),
-    "input": ([(22, 27, 34), (255, 255, 255)], 13),
-    "below": ([(22, 27, 34), (18, 90, 150), (60, 180, 235), (200, 240, 255)], 10),
-    "above": ([(22, 27, 34), (150, 70, 10), (255, 150, 40), (255, 240, 190)], 10),
+    "text": ([(13, 17, 23), (240, 246, 252)], 12),
+    "input": ([DARK, (255, 255, 255)], 13),
+    "signed": ([*BELOW, DARK, *ABOVE, (255, 240, 190)], 19),
+    "bar": ([(13, 17, 23), BAR], 10),
 }
 
 
@@ -48,14 +62,19 @@ def _ramp(colors, steps):
 
 
 PALETTE = np.round(np.concatenate([_ramp(*ramp) for ramp in RAMPS.values()])).astype(np.uint8)
-_ends = np.cumsum([steps for _, steps in RAMPS.values()])
-START = dict(zip(RAMPS, [0, *_ends], strict=False))  # of each ramp in the palette
 
 
 def shade(ramp, amount):
     """Palette indices of `amount` (0..1, an array or a number) on a ramp."""
-    steps = RAMPS[ramp][1] - 1
-    return (START[ramp] + np.round(np.clip(amount, 0, 1) * steps)).astype(np.uint8)
+    names = list(RAMPS)
+    start = sum(RAMPS[name][1] for name in names[: names.index(ramp)])
+    return (start + np.round(np.clip(amount, 0, 1) * (RAMPS[ramp][1] - 1))).astype(np.uint8)
+
+
+def as_palette_picture(indices):
+    picture = Image.fromarray(indices.astype(np.uint8), "P")
+    picture.putpalette([*PALETTE.flatten().tolist(), 0, 0, 0])  # the last one is see-through
+    return picture
 
 
 # ---------------------------------------------------------------------------- digits in motion
@@ -64,7 +83,7 @@ def shade(ramp, amount):
 def moving_digits(images):
     """(N, 1, 28, 28) float32 frames: one digit after the other comes in, sways, and leaves.
 
-    `images` is an ImageTensors; the first digit of each class is shown, none is picked out.
+    `images` is an ImageDataset; the first digit of each class is shown, none is picked out.
     """
     X, _ = images[[int((images.labels == digit).nonzero()[0]) for digit in TURNS]]
     count = len(X)
@@ -86,7 +105,8 @@ def moving_digits(images):
 def _pose(image, u, turn, k):
     """One digit at the moments `u`: slid in and out, turned, shifted and scaled, each its way."""
     angle = np.deg2rad(turn) * torch.sin(2 * np.pi * u)
-    slide = _smooth((u.abs() - 0.28) / 0.44) * torch.sign(u) * 38
+    way = ((u.abs() - 0.28) / 0.44).clamp(0, 1)
+    slide = way * way * (3 - 2 * way) * torch.sign(u) * 38  # it starts and ends gently
     across = slide + 1.5 * torch.sin(2 * np.pi * u + k)
     down = 2.0 * torch.sin(4 * np.pi * u + 2 * k)
     scale = 1 + 0.12 * torch.cos(2 * np.pi * u + k)
@@ -100,22 +120,14 @@ def _pose(image, u, turn, k):
     return F.grid_sample(image.expand(len(u), -1, -1, -1), grid, align_corners=False)
 
 
-def _smooth(x):
-    x = x.clamp(0, 1)
-    return x * x * (3 - 2 * x)
-
-
 # ---------------------------------------------------------------------------- values
 
 
-def layer_values(net, X):
-    """What LeNet's stages hold for the frames `X`: input, C1, S2, C3, S4, C5, F6, output.
-
-    A convolution is taken after its activation; the output as probabilities.
-    """
+def stage_values(net, X):
+    """What LeNet's volumes hold for the frames `X`, the output as probabilities."""
     outputs = lenet.activations(net.eval(), X)
-    stages = [outputs[i] for i in (0, 2, 3, 5, 6, 9, 11)]
-    return [*stages, outputs[-1].softmax(dim=1)]
+    *values, logits = [outputs[volume.layer] for volume in volumes()]
+    return [*values, logits.softmax(dim=1)]
 
 
 def grey(values):
@@ -128,9 +140,8 @@ def lit(values, blank):
     """Palette indices: how far the values are from those of an empty picture, and which way."""
     far = (values - blank).numpy()
     amount = np.abs(far / np.quantile(np.abs(far), 0.995)) ** 0.75  # which lifts the faint ones
-    steps = RAMPS["above"][1] - 1
-    level = _steady(np.sign(far) * amount * steps) / steps
-    return np.where(level < 0, shade("below", -level), shade("above", level))
+    steps = RAMPS["signed"][1] // 2
+    return shade("signed", (_steady(np.sign(far) * amount * steps) / steps + 1) / 2)
 
 
 def _steady(level):
@@ -146,121 +157,73 @@ def _steady(level):
     return steady
 
 
-# ---------------------------------------------------------------------------- layout
+# ---------------------------------------------------------------------------- frames
 
 
-class Block:
-    """Where a layer's maps stand: `columns` beside one another, each pixel `scale` pixels wide."""
-
-    def __init__(self, name, x, columns, scale, gap, maps):
-        self.name, self.x, self.columns, self.scale, self.gap = name, x, columns, scale, gap
-        channels, height, width = maps
-        size = f"{height}×{width}" if height > 1 else ""
-        self.label = "@".join(filter(None, [str(channels) if channels > 1 else "", size]))
-        self.width = self._length(columns, width)
-        self.height = self._length(-(-channels // columns), height)
-        self.y = TOP + (ROW - self.height) // 2
-
-    def _length(self, count, side):
-        return count * side * self.scale + (count - 1) * self.gap
-
-    def draw(self, canvas, indices):
-        """Put the palette indices of (channels, height, width) values on the canvas."""
-        big = indices.repeat(self.scale, axis=1).repeat(self.scale, axis=2)
-        for i, picture in enumerate(big):
-            row, column = divmod(i, self.columns)
-            y = self.y + row * (picture.shape[0] + self.gap)
-            x = self.x + column * (picture.shape[1] + self.gap)
-            canvas[y : y + picture.shape[0], x : x + picture.shape[1]] = picture
+def draw_maps(canvas, place, indices):
+    """Put the palette indices of (channels, height, width) values on the canvas."""
+    left, columns, scale, gap = place
+    big = indices.repeat(scale, axis=1).repeat(scale, axis=2)
+    count, height, width = big.shape
+    rows = -(-count // columns)
+    top = TOP + (ROW - rows * (height + gap) + gap) // 2
+    for i, picture in enumerate(big):
+        row, column = divmod(i, columns)
+        y, x = top + row * (height + gap), left + column * (width + gap)
+        canvas[y : y + height, x : x + width] = picture
 
 
-PLACES = {  # x, columns, scale, gap
-    "input": (22, 1, 5, 0),
-    "C1": (188, 2, 3, 4),
-    "S2": (386, 2, 3, 4),
-    "C3": (500, 4, 3, 4),
-    "S4": (658, 4, 3, 4),
-    "C5": (756, 4, 7, 1),
-    "F6": (812, 3, 7, 1),
-}
-BARS_X, BARS_WIDTH, BAR_ROW = 880, 62, 26
+def backdrop(digits):
+    """What is the same in all frames; the digits beside the bars have the colour `digits`."""
+    picture = Picture(SIZE[1] - 2 * MARGIN, SIZE[0] - 2 * MARGIN)
+    picture.box(-MARGIN, -MARGIN, *SIZE, fill=COLORS["background"])
 
+    def write(x, y, words, size, color, anchor="middle", bold=False):
+        picture.text(x - MARGIN, y - MARGIN, words, size, color, anchor, bold)
 
-def font(size, bold=False):
-    """DejaVu Sans, which comes with matplotlib and so is the same everywhere."""
-    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    return ImageFont.truetype(f"{matplotlib.get_data_path()}/fonts/ttf/{name}", size)
-
-
-def write(canvas, xy, text, ramp, size, bold=False, anchor="mm"):
-    """Write text on the canvas in a ramp's colour."""
-    ink = Image.new("L", (canvas.shape[1], canvas.shape[0]))
-    ImageDraw.Draw(ink).text(xy, text, fill=255, font=font(size, bold), anchor=anchor)
-    amount = np.asarray(ink) / 255
-    touched = amount > 0.04
-    canvas[touched] = shade(ramp, amount[touched])
-
-
-def backdrop(layout):
-    """What is the same in all frames."""
-    canvas = np.zeros(SIZE[::-1], np.uint8)
-    for block in layout:
-        middle = block.x + block.width // 2
-        write(canvas, (middle, 26), block.name, "text", 20, bold=True)
-        write(canvas, (middle, 50), block.label, "faint", 16)
-    write(canvas, (BARS_X + 25, 26), "output", "text", 20, bold=True)
-    write(canvas, (BARS_X + 25, 50), "10", "faint", 16)
+    for volume, middle in zip(volumes(), (92, 274, 430, 566, 694, 771, 823, 905), strict=True):
+        write(middle, 26, volume.name, 20, COLORS["text"], bold=True)
+        write(middle, 50, volume.label.replace(" ", ""), 16, COLORS["faint"])
+    for x in (174, 372, 486, 645, 743, 799):
+        write(x, TOP + ROW / 2, "›", 24, COLORS["faint"])
     for digit in range(10):
-        _write_digit(canvas, digit, "faint")
-    for before, after in pairwise(layout):
-        x = (before.x + before.width + after.x) / 2
-        write(canvas, (x, TOP + ROW / 2), "›", "faint", 24)
-    _write_key(canvas, 372)
+        middle = TOP + digit * BAR_ROW + BAR_ROW / 2
+        write(BARS_X - 16, middle, digit, 18, digits, bold=True)
+    write(22, 372, "less", 16, COLORS["text"], anchor="start")
+    write(200, 372, "more than for an empty picture", 16, COLORS["text"], anchor="start")
+    image = Image.open(io.BytesIO(picture.png())).convert("RGB").reduce(2)
+    palette = as_palette_picture(np.zeros((1, 1)))
+    canvas = np.array(image.quantize(palette=palette, dither=Image.Dither.NONE))
+    canvas[365:379, 70:190] = shade("signed", np.linspace(0, 1, 120))
     return canvas
 
 
-def _write_key(canvas, y):
-    """What the colours mean."""
-    write(canvas, (22, y), "less", "text", 16, anchor="lm")
-    for x, ramp, direction in ((70, "below", -1), (130, "above", 1)):
-        amount = np.linspace(0, 1, 60)[::direction]
-        canvas[y - 7 : y + 7, x : x + 60] = shade(ramp, amount)
-    write(canvas, (200, y), "more than for an empty picture", "text", 16, anchor="lm")
-
-
-def draw_output(canvas, probabilities):
-    """Ten bars; the digit that the network is sure of is bright."""
+def draw_output(canvas, probabilities, bright):
+    """Ten bars; the digit that the network is sure of is as in the backdrop `bright`."""
     for digit, p in enumerate(probabilities.tolist()):
         y = TOP + digit * BAR_ROW
         if p > 0.5:
-            _write_digit(canvas, digit, "bar")
+            beside = slice(y, y + BAR_ROW), slice(BARS_X - 30, BARS_X)
+            canvas[beside] = bright[beside]
         length = round(p * BARS_WIDTH)
         canvas[y + 5 : y + BAR_ROW - 5, BARS_X : BARS_X + BARS_WIDTH] = shade("input", 0)
         canvas[y + 5 : y + BAR_ROW - 5, BARS_X : BARS_X + length] = shade("bar", 1)
 
 
-def _write_digit(canvas, digit, ramp):
-    middle = BARS_X - 16, TOP + digit * BAR_ROW + BAR_ROW // 2
-    write(canvas, middle, str(digit), ramp, 18, bold=True)
-
-
 def draw_frames(net, images):
     """All frames as arrays of palette indices."""
-    *stages, probabilities = layer_values(net, moving_digits(images))
-    *blank, _ = layer_values(net, torch.zeros(1, 1, 28, 28))
-    maps = [grey(stages[0]), *map(lit, stages[1:], blank[1:])]
+    *values, probabilities = stage_values(net, moving_digits(images))
+    *blank, _ = stage_values(net, torch.zeros(1, 1, 28, 28))
+    maps = [grey(values[0]), *map(lit, values[1:], blank[1:])]
     maps = [m if m.ndim == 4 else m[:, :, None, None] for m in maps]  # a value is a small map
-    layout = [
-        Block(name, *place, m.shape[1:])
-        for (name, place), m in zip(PLACES.items(), maps, strict=True)
-    ]
-    background, frames = backdrop(layout), []
+    dim, bright = backdrop(COLORS["faint"]), backdrop(f"rgb{BAR}")
+    frames = []
     for i in range(len(probabilities)):
-        canvas = background.copy()
+        canvas = dim.copy()
         # A negative index counts from the end, and so goes round the loop.
-        for lag, block, values in zip(LAGS, layout, maps, strict=False):
-            block.draw(canvas, values[i - lag])
-        draw_output(canvas, probabilities[i - LAGS[-1]])
+        for lag, place, indices in zip(LAGS, PLACES, maps, strict=False):
+            draw_maps(canvas, place, indices[i - lag])
+        draw_output(canvas, probabilities[i - LAGS[-1]], bright)
         frames.append(canvas)
     return frames
 
@@ -272,12 +235,8 @@ def save_gif(frames, path):
     """
     see_through = len(PALETTE)
     changes = [np.where(now == before, see_through, now) for before, now in pairwise(frames)]
-    pictures = []
-    for indices in (frames[0], *changes):
-        picture = Image.fromarray(indices.astype(np.uint8), "P")
-        picture.putpalette([*PALETTE.flatten().tolist(), 0, 0, 0])
-        pictures.append(picture)
-    pictures[0].save(
-        path, save_all=True, append_images=pictures[1:], duration=FRAME_MS, loop=0,
+    first, *others = map(as_palette_picture, (frames[0], *changes))
+    first.save(
+        path, save_all=True, append_images=others, duration=FRAME_MS, loop=0,
         transparency=see_through, disposal=1, optimize=False,
     )  # fmt: skip

@@ -37,3 +37,14 @@ def net():
     """A LeNet with the weights of seed 0."""
     torch.manual_seed(0)
     return lenet.make_lenet()
+
+
+@pytest.fixture(scope="session")
+def same():
+    """A function: whether two state dicts hold the same numbers."""
+
+    def same(one, other):
+        names = one.keys()
+        return names == other.keys() and all(torch.equal(one[name], other[name]) for name in names)
+
+    return same

@@ -4,8 +4,7 @@ import lenet_helpers as lenet
 from lenet_course import data_files
 
 import copy
-import itertools
-from itertools import islice
+from itertools import islice, product
 
 import numpy as np
 import pytest
@@ -28,11 +27,11 @@ def two_workers(monkeypatch):
 
 
 def test_same_batches_under_the_same_seed(d2l_data, two_workers):
-    for seed, part in itertools.product((0, 1), (0, 1)):
+    for seed, part in product((0, 1), (0, 1)):
         found = []
         for load in (lenet.load_data_fashion_mnist, d2l.load_data_fashion_mnist):
             torch.manual_seed(seed)
-            found.append(list(itertools.islice(load(256)[part], 5)))
+            found.append(list(islice(load(256)[part], 5)))
         for (X, y), (X_d2l, y_d2l) in zip(*found, strict=True):
             assert torch.equal(X, X_d2l) and torch.equal(y, y_d2l)
 

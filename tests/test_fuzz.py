@@ -97,11 +97,7 @@ class Small(nn.Module):
         self.bias = nn.Parameter(torch.tensor([-1.0, -2.0]))
 
 
-def state_of(net):
-    return {name: value.clone() for name, value in net.state_dict().items()}
-
-
-WEIGHTS = state_of(Small())
+WEIGHTS = lenet.copy_weights(Small())
 RUN = lenet.Run("small", 2, 0.9, "cpu", train=[(1.0, 2.3, 0.1)], test=[(1.0, 0.1)])
 RUN.checkpoints.append(WEIGHTS)
 OLD_FORMAT = {"_use_new_zipfile_serialization": False}
@@ -139,11 +135,11 @@ def files(whole):
 
 @hundreds
 @given(files({"network": str(Small()), "weights": WEIGHTS}))
-def test_files_of_weights(path, content):
+def test_files_of_weights(path, same, content):
     path.write_bytes(content)
     net = Small()
     if refused(saved.load_weights, net, path) is None:
-        assert all(torch.equal(value, WEIGHTS[name]) for name, value in net.state_dict().items())
+        assert same(net.state_dict(), WEIGHTS)
 
 
 @hundreds
@@ -157,16 +153,16 @@ def test_files_of_a_run(path, content):
             assert type(found) is type(value) or {type(found), type(value)} <= {int, bool, float}
 
 
-def test_a_changed_byte_in_a_real_file_is_noticed(path, net):
+def test_a_changed_byte_in_a_real_file_is_noticed(path, net, same):
     """Each byte of weights stands under a checksum: what is loaded is what was saved."""
     saved.save_weights(net, path)
-    content, written = path.read_bytes(), state_of(net)
+    content, written = path.read_bytes(), lenet.copy_weights(net)
     other = lenet.make_lenet()
-    before, noticed = state_of(other), 0
+    before, noticed = lenet.copy_weights(other), 0
     for at in np.random.default_rng(0).integers(len(content), size=100):
         path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
         other.load_state_dict(before)
         known = before if refused(saved.load_weights, other, path) is None else written
-        assert all(torch.equal(value, known[name]) for name, value in other.state_dict().items())
+        assert same(other.state_dict(), known)
         noticed += known is before
     assert noticed > 93  # the rest hit what is no weight: padding, dates

@@ -36,16 +36,6 @@ def test_answers_as_the_lesson_s_network_with_the_same_weights(net):
     assert str(net) == str(lesson)
 
 
-def test_takes_a_batch_of_images_and_gives_ten_scores(net):
-    assert net(torch.rand(3, 1, 28, 28)).shape == (3, 10)
-
-
-def test_has_61706_parameters(net):
-    by_layer = [sum(p.numel() for p in layer.parameters()) for layer in net]
-    assert [count for count in by_layer if count] == [156, 2416, 48120, 10164, 850]
-    assert sum(by_layer) == 61706
-
-
 def test_other_activation_and_pooling(net):
     other = lenet.make_lenet(activation=nn.ReLU, pool=nn.MaxPool2d)
     swapped = {nn.Sigmoid: nn.ReLU, nn.AvgPool2d: nn.MaxPool2d}

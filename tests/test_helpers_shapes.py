@@ -25,17 +25,9 @@ LENET = [
 ]
 
 
-def test_lenet(net):
-    assert lenet.trace_shapes(net, torch.rand(1, 1, 28, 28)) == LENET
-
-
-def test_the_number_of_images_does_not_matter(net):
-    assert lenet.trace_shapes(net, torch.rand(3, 1, 28, 28)) == LENET
-
-
-def test_sum_of_parameters_is_the_network_s(net):
-    trace = lenet.trace_shapes(net, torch.rand(1, 1, 28, 28))
-    assert sum(row.parameters for row in trace) == sum(p.numel() for p in net.parameters()) == 61706
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_lenet(net, batch_size):
+    assert lenet.trace_shapes(net, torch.rand(batch_size, 1, 28, 28)) == LENET
 
 
 def test_multiply_adds_are_half_of_what_pytorch_counts(net):
@@ -84,19 +76,6 @@ def test_receptive_field_is_where_the_gradient_is_not_zero(name):
             assert seen.max() - seen.min() + 1 == row.receptive_field, row
 
 
-@pytest.mark.parametrize("layer", [nn.Conv2d, nn.AvgPool2d, nn.MaxPool2d])
-@pytest.mark.parametrize("size", [28, 27, 14])
-@pytest.mark.parametrize(
-    ("kernel", "padding", "stride"), [(5, 2, 1), (5, 0, 1), (2, 0, 2), (3, 1, 2)]
-)
-def test_output_size_formula(layer, size, kernel, padding, stride):
-    channels = (1, 1) if layer is nn.Conv2d else ()
-    net = nn.Sequential(layer(*channels, kernel, padding=padding, stride=stride))
-    (row,) = lenet.trace_shapes(net, torch.rand(1, 1, size, size))
-    side = (size + 2 * padding - kernel) // stride + 1
-    assert row.output_shape == (1, side, side)
-
-
 def test_activations_are_the_outputs_in_order(net):
     X = torch.rand(2, 1, 28, 28)
     outputs = lenet.activations(net, X)
@@ -105,38 +84,18 @@ def test_activations_are_the_outputs_in_order(net):
     assert not any(output.requires_grad for output in outputs)
 
 
-def test_tracing_changes_nothing(net):
-    X = torch.rand(1, 1, 28, 28)
-    before, weights = X.clone(), {name: w.clone() for name, w in net.state_dict().items()}
-    lenet.trace_shapes(net, X)
-    assert torch.equal(X, before)
-    assert all(torch.equal(weights[name], w) for name, w in net.state_dict().items())
-
-
 @pytest.mark.parametrize(
     ("layers", "message"),
     [
-        ([nn.Flatten(), nn.Linear(400, 3)], "Linear expects 400 values per image and gets 784"),
-        ([nn.Conv2d(3, 6, 5)], "Conv2d expects 3 channels and gets an image of 1 x 28 x 28"),
-        ([nn.Conv2d(1, 6, 40)], "Conv2d cannot take an input of 1 x 28 x 28 per image"),
-        ([nn.AvgPool2d(40)], "AvgPool2d cannot take an input of 1 x 28 x 28 per image"),
+        ([lenet.Reshape()], "Reshape expects 784 values per image and gets 1 x 32 x 33"),
+        ([nn.Flatten(), nn.Linear(400, 3)], "Linear expects 400 values per image and gets 1056"),
+        ([nn.Conv2d(3, 6, 5)], "Conv2d expects 3 channels and gets an image of 1 x 32 x 33"),
+        ([nn.Conv2d(1, 6, 40)], "Conv2d cannot take an input of 1 x 32 x 33 per image"),
+        ([nn.AvgPool2d(40)], "AvgPool2d cannot take an input of 1 x 32 x 33 per image"),
     ],
 )
 def test_says_which_layer_does_not_fit(layers, message):
     with pytest.raises(ValueError) as caught:
-        lenet.trace_shapes(nn.Sequential(*layers), torch.rand(1, 1, 28, 28))
+        lenet.trace_shapes(nn.Sequential(*layers), torch.rand(1, 1, 32, 33))
     assert str(caught.value) == message
     assert isinstance(caught.value.__cause__, RuntimeError)  # PyTorch's own words are not lost
-
-
-def test_says_that_an_image_has_the_wrong_size(net):
-    with pytest.raises(ValueError) as caught:
-        lenet.trace_shapes(net, torch.rand(1, 1, 32, 33))
-    assert str(caught.value) == "Reshape expects 784 values per image and gets 1 x 32 x 33"
-
-
-def test_without_padding_the_first_dense_layer_does_not_fit(net):
-    net[1] = nn.Conv2d(1, 6, kernel_size=5)
-    with pytest.raises(ValueError) as caught:
-        lenet.trace_shapes(net, torch.rand(1, 1, 28, 28))
-    assert str(caught.value) == "Linear expects 400 values per image and gets 256"
