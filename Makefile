@@ -93,6 +93,7 @@ studies: env data ## Train and measure what the chapters compare: results/
 	@$(python) scripts/study_plateau.py
 	@$(python) scripts/study_surface.py
 	@$(python) scripts/study_baselines.py
+	@$(python) scripts/study_lenet5.py
 	@$(python) scripts/measure_distortion.py
 
 .PHONY: images

@@ -32,6 +32,7 @@ TESTS = {
     r"lenet_course/saved\.py": "tests/test_saved.py tests/test_fuzz.py",
     r"lenet_course/drawing\.py": "tests/test_drawing.py tests/test_curves.py",
     r"lenet_course/curves\.": "tests/test_curves.py",
+    r"(lenet_course/(explorers/)?|scripts/study_)lenet5": "tests/test_lenet5.py",
     r"lenet_course/explorers/": "tests/test_explorers.py",
     r"lenet_course/exercises/": "tests/test_exercises.py",
     r"scripts/(make_env|open_lab)": "tests/test_setup.py",

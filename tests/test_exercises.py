@@ -162,6 +162,7 @@ ELSEWHERE = {
     "4.3": {"no run", "other network", "other settings", "run stopped"},
     "5.4": {"sorted", "lr", "zero_grad", "labels"},
     **{number: {"c"} for number in ("3.4", "4.1", "5.5")},
+    "7.4": {"b"},
 }
 
 

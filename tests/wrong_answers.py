@@ -385,6 +385,38 @@ WRONG = {
         (changed(".detach()", ""), "gradient kept"),
         (changed("X - epsilon", "X - 2 * epsilon"), "otherwise"),
     ],
+    "7.1": [
+        ("answer_7_1 = 151600", "with table"),
+        ("answer_7_1 = 2416", "parameters"),
+        ("answer_7_1 = 240000", "bias"),
+        ("answer_7_1 = 15100", "one map"),
+        (changed("10 * 10", "14 * 14"), "14 x 14"),
+        ("answer_7_1 = 90000", "how many more"),
+        ("answer_7_1 = 1000", "otherwise"),
+    ],
+    "7.2": [
+        ("def read_digits(distances, margin): return distances.argmin(dim=1)", "none"),
+        (changed("second - best", "best - second"), "otherwise"),
+        ("def read_digits(distances, margin):\n    far = distances.topk(2, dim=1)\n    a, b = far.values.T\n    return torch.where(a - b < margin, -1, far.indices[:, 0])", "largest"),
+        (changed("second - best < margin", "best < margin"), "near"),
+        (changed("-1, nearest.indices[:, 0]", "nearest.indices[:, 0], -1"), "swapped"),
+        ("def read_digits(distances, margin): return distances", "other shape"),
+        ("def read_digits(distances): return distances", "other parameters"),
+    ],
+    "7.3": [
+        ("eleventh_target = 5", "no text"),
+        ("eleventh_target = '#'", "not twelve"),
+        ("eleventh_target = '\\n'.join(['.' * 7] * 12)", "empty"),
+        ("eleventh_target = '\\n'.join(['#' * 6] * 12)", "not seven"),
+        (changed("..#.#..", "..x.x.."), "other marks"),
+        ("eleventh_target = '\\n'.join(line.split()[0] for line in lenet5.PICTURES.split('\\n') if line)", "too near"),
+    ],
+    "7.4": [
+        ("answer_7_4 = 'a'", "a"),
+        ("answer_7_4 = 'c'", "c"),
+        ("answer_7_4 = 'd'", "d"),
+        ("answer_7_4 = 'e'", "no choice"),
+    ],
 }  # fmt: skip
 
 # Errors in the body of a function of X (2, 3, 6, 8), and a part of the hint that each is told.

@@ -11,4 +11,5 @@ from .chapter3 import check_3_1, check_3_2, check_3_3, check_3_4, check_3_5
 from .chapter4 import check_4_1, check_4_2, check_4_3, check_4_4, check_4_5
 from .chapter5 import check_5_1, check_5_2, check_5_3, check_5_4, check_5_5
 from .chapter6 import check_6_1, check_6_2, check_6_3, check_6_4
+from .chapter7 import check_7_1, check_7_2, check_7_3, check_7_4
 from .open_runs import load_train_and_validation

@@ -7,20 +7,8 @@ import ipywidgets as widgets
 import torch
 from torch import Tensor, nn
 
-from .card import (
-    GREEN,
-    INK,
-    MARK,
-    QUIET,
-    Explorer,
-    PictureView,
-    check_images,
-    dropdown,
-    grey,
-    one_image,
-    row,
-    slider,
-)
+from . import card
+from .card import FRAME, GREEN, INK, MARK, QUIET, WIDTH
 
 # ---------------------------------------------------------------------------- computing
 
@@ -40,34 +28,34 @@ def shuffle_partly(X: Tensor, permutation: Tensor, share: float) -> Tensor:
 # ---------------------------------------------------------------------------- drawing
 
 SIDE, ROW, TOP = 280, 28, 34
-NAMES, RIGHT = 340, 560  # where the ten names begin, and what is said about them
+NAMES, RIGHT = 310, 460  # where the ten names begin, and what is said about them
 
 
 def draw_guess(
     X: Tensor, labels: list[str], target: int, guess: int | None, predicted: dict[str, int]
 ) -> Picture:
     """The Picture: one image, the ten names to choose from; once guessed, who said what."""
-    picture, votes = Picture(TOP + SIDE + 6), {"you": guess, **predicted}
+    picture, votes = Picture(TOP + SIDE + 6, WIDTH), {"you": guess, **predicted}
     picture.text(0, 12, "what is it?", 16, QUIET)
-    picture.pixels(0, TOP, SIDE, SIDE, grey(1 - X[0, 0]))
+    picture.pixels(0, TOP, SIDE, SIDE, card.grey(X[0, 0]))
     for i, label in enumerate(labels):
         y = TOP + i * ROW
         said = [] if guess is None else [name for name, found in votes.items() if found == i]
         right = guess is not None and i == target
         color = GREEN if right else MARK if said else INK
-        picture.box(NAMES, y + 2, 180, ROW - 4, "none", "#9a9a9a")
-        picture.text(NAMES + 90, y + ROW / 2, label, 15, color, "middle", bool(said) or right)
+        picture.box(NAMES, y + 2, 140, ROW - 4, "none", FRAME)
+        picture.text(NAMES + 70, y + ROW / 2, label, 15, color, "middle", bool(said) or right)
         words = ["it is this"] if right else []
         words += [f"said by {' and '.join(said)}"] if said else []
         picture.text(RIGHT, y + ROW / 2, ", ".join(words), 15, color)
-        picture.spot(NAMES, y, 180, ROW, i)
+        picture.spot(NAMES, y, 140, ROW, i)
     return picture
 
 
 # ---------------------------------------------------------------------------- the widget
 
 
-class ShuffleExplorer(Explorer):
+class ShuffleExplorer(card.Explorer):
     """Guess what is on images with shuffled pixels; the networks guess too, and all are counted.
 
     Usage: `ShuffleExplorer({"MLP": net}, images, permutation, labels).show()`; the networks have
@@ -79,22 +67,20 @@ class ShuffleExplorer(Explorer):
         self, nets: dict[str, nn.Module], images: lenet.ImageDataset, permutation: Tensor,
         labels: list[str],
     ) -> None:  # fmt: skip
-        check_images(images, labels)
+        card.check_images(images, labels)
         self.nets, self.images, self.labels = nets, images, list(labels)
         self.permutation, self.scores = permutation, []  # a dict {name: whether right} each
         self.order = torch.randperm(len(images), generator=torch.Generator().manual_seed(1))
         options = [("?", None), *zip(self.labels, range(10), strict=True)]
-        self.guess = dropdown("your guess", options, None)
-        self.shuffled = slider("shuffled (%)", 0, 100, 100, 5)
-        self.next = widgets.Button(description="next image")
+        self.guess = card.dropdown("your guess", options, None)
+        self.shuffled = card.slider("shuffled (%)", 0, 100, 100, 5)
+        self.next = card.button("next image", self._go_on)
         self.score = widgets.HTML()
         super().__init__(
             "Can you read it?",
-            [row(self.guess, self.shuffled, self.next)],
-            PictureView(self._click, tab_to=self.next),
-            [self.score],
+            [self.guess, self.shuffled, self.next, self.score],
+            card.PictureView(self._click),
         )
-        self.next.on_click(lambda button: self._go_on())
         self.guess.observe(lambda change: self._guessed(), "value")
         self.watch(self.shuffled)
         self._go_on()
@@ -102,7 +88,7 @@ class ShuffleExplorer(Explorer):
     def _go_on(self) -> None:
         """The next image, wholly shuffled."""
         index = int(self.order[len(self.scores) % len(self.order)])
-        self.X, self.target = one_image(self.images, index)
+        self.X, self.target = card.one_image(self.images, index)
         shuffled = shuffle_partly(self.X, self.permutation, 1)
         self.predicted = {
             name: int(lenet.predict(net, shuffled).argmax()) for name, net in self.nets.items()

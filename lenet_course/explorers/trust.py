@@ -3,35 +3,20 @@
 import lenet_helpers as lenet
 from lenet_course.drawing import Picture
 
-import ipywidgets as widgets
 import torch
 from torch import Tensor, nn
 
-from .card import (
-    MARK,
-    QUIET,
-    WIDTH,
-    Explorer,
-    PictureView,
-    check_images,
-    draw_probabilities,
-    grey,
-    image_number,
-    one_image,
-    row,
-    slider,
-)
+from . import card
+from .card import MARK, QUIET, WIDTH
 
 # ---------------------------------------------------------------------------- computing
 
 
 def fgsm(net: nn.Module, X: Tensor, y: Tensor, epsilon: float) -> Tensor:
     """`X` with every pixel moved by `epsilon` in the direction that raises the loss for `y`."""
-    training = net.training
-    net.eval()
     X = X.clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(nn.functional.cross_entropy(net(X), y), X)
-    net.train(training)
+    with lenet.eval_mode(net), torch.enable_grad():
+        (gradient,) = torch.autograd.grad(nn.functional.cross_entropy(net(X), y), X)
     return (X + epsilon * gradient.sign()).clamp(0, 1).detach()
 
 
@@ -64,20 +49,20 @@ def scaled(probabilities: Tensor, temperature: float) -> Tensor:
 # ---------------------------------------------------------------------------- drawing
 
 SCALE, SIDE = 8, 28 * 8  # CSS pixels to the pixel, and to the image
-TOP, GAP = 34, 40
-BARS = 2 * (SIDE + GAP)  # where they begin
+TOP, GAP = 30, 40
+BARS = TOP + SIDE + 36  # where the ten probabilities begin
 
 
 def draw_trust(
-    X: Tensor, shades: Tensor, probabilities: Tensor, label: int, labels: list[str],
+    X: Tensor, shades: Tensor, prediction: card.Prediction, label: int, labels: list[str],
     place: tuple[int, int], size: int,
 ) -> Picture:  # fmt: skip
     """The Picture: the image as the network gets it, its occlusion map, the ten probabilities."""
-    picture, (row, column) = Picture(TOP + SIDE + 26), place
-    sheets = (grey(1 - X[0, 0]), "the image"), (grey(shades), "probability, by the patch's place")
+    picture, (row, column) = Picture(BARS + 10 * 22, WIDTH), place
+    sheets = (X[0, 0], "the image"), (shades, "probability, by the patch's place")
     for left, (sheet, title) in zip((0, SIDE + GAP), sheets, strict=True):
         picture.text(left, 12, title, 16, QUIET)
-        picture.pixels(left, TOP, SIDE, SIDE, sheet)
+        picture.pixels(left, TOP, SIDE, SIDE, card.grey(sheet))
         picture.spot(left, TOP, SIDE, SIDE, "place")
     if size:
         down, right = patch(row, size), patch(column, size)
@@ -88,14 +73,14 @@ def draw_trust(
     picture.box(x, y, SCALE, SCALE, line=MARK, thick=3)
     note = "black: probability 0  ·  white: 1"
     picture.text(SIDE + GAP, TOP + SIDE + 16, note, 14, QUIET)
-    draw_probabilities(picture, probabilities, labels, BARS, TOP, WIDTH - BARS, label, row=22)
+    card.draw_probabilities(picture, prediction, labels, 0, BARS, SIDE + GAP + SIDE, label)
     return picture
 
 
 # ---------------------------------------------------------------------------- the widget
 
 
-class TrustExplorer(Explorer):
+class TrustExplorer(card.Explorer):
     """Cover a part of an image, attack it with one step of FGSM, divide the logits by T.
 
     Usage: `TrustExplorer(net, images, labels).show()`; `images` is a lenet.ImageDataset. A click
@@ -104,19 +89,19 @@ class TrustExplorer(Explorer):
     """
 
     def __init__(self, net: nn.Module, images: lenet.ImageDataset, labels: list[str]) -> None:
-        check_images(images, labels)
+        card.check_images(images, labels)
         self.net, self.images, self.labels = net, images, list(labels)
         self.place, self.mapped = (14, 14), None
-        self.image = image_number(images)
-        self.size = slider("patch (pixels, 0: none)", 0, 14, 7, width="380px")
-        self.epsilon = slider("attack (of white)", 0.0, 0.3, 0.0, 0.01, readout_format=".2f")
-        self.temperature = slider("temperature", 0.5, 5.0, 1.0, 0.1, readout_format=".1f")
-        self.undo = widgets.Button(description="undo all")
-        self.undo.on_click(lambda button: self._undo())
+        self.image = card.image_number(images)
+        self.size = card.slider("patch (pixels, 0: none)", 0, 14, 7)
+        self.epsilon = card.slider("attack (of white)", 0.0, 0.3, 0.0, 0.01, digits=2)
+        self.temperature = card.slider("temperature", 0.5, 5.0, 1.0, 0.1, digits=1)
+        self.undo = card.button("undo all", self._undo)
+        hint = "The arrow keys move the patch."
         super().__init__(
             "Cover it, attack it, cool it",
-            [row(self.image, self.size, self.undo), row(self.epsilon, self.temperature)],
-            PictureView(self._click, self._arrow, tab_to=self.undo),
+            [self.image, self.size, self.epsilon, self.temperature, self.undo],
+            card.PictureView(self._click, self._arrow, hint=hint),
         )
         self.watch(self.image, self.size, self.epsilon, self.temperature)
         self.refresh()
@@ -135,27 +120,27 @@ class TrustExplorer(Explorer):
         with self.changing():
             self.size.value, self.epsilon.value, self.temperature.value = 0, 0.0, 1.0
 
-    def look(self) -> tuple[Tensor, Tensor, Tensor, int]:
-        """The image as the network gets it, its map, its probabilities (10,), and its label."""
-        X, label = one_image(self.images, self.image.value)
+    def look(self) -> tuple[Tensor, Tensor, card.Prediction, int]:
+        """The image as the network gets it, its map, the prediction, and the label."""
+        X, label = card.one_image(self.images, self.image.value)
         if self.epsilon.value:
             X = fgsm(self.net, X, torch.tensor([label]), self.epsilon.value)
         settings = self.image.value, self.epsilon.value, self.size.value
         if settings != self.mapped:  # 784 images, while the patch only moves once
             self.shades, self.mapped = occlusion_map(self.net, X, self.size.value), settings
         X = cover(X, *self.place, self.size.value)
-        return X, self.shades, scaled(lenet.predict(self.net, X)[0], self.temperature.value), label
+        probabilities = scaled(lenet.predict(self.net, X)[0], self.temperature.value)
+        return X, self.shades, card.Prediction(probabilities, []), label
 
     def picture(self) -> Picture:
-        X, shades, probabilities, label = self.look()
-        return draw_trust(X, shades, probabilities, label, self.labels, self.place, self.size.value)
+        X, shades, prediction, label = self.look()
+        return draw_trust(X, shades, prediction, label, self.labels, self.place, self.size.value)
 
     def describe(self) -> str:
-        _, _, probabilities, label = self.look()
-        predicted = self.labels[int(probabilities.argmax())]
+        _, _, prediction, label = self.look()
         return (
-            f"Image {self.image.value} ({self.labels[label]}) with a patch of {self.size.value} "
-            f"pixels and an attack of {self.epsilon.value:.2f}: predicted {predicted} with "
-            f"{probabilities.max():.0%}. Beside it the map of that probability over all places of "
+            f"Predicted: {prediction.words(self.labels)}. Image {self.image.value} "
+            f"({self.labels[label]}) with a patch of {self.size.value} pixels and an attack of "
+            f"{self.epsilon.value:.2f}; beside it the map of the probability over all places of "
             "the patch, and the ten probabilities."
         )

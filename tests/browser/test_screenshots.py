@@ -60,6 +60,13 @@ explorer.amounts["rotation"].value = 20
 explorer.amounts["noise"].value = 0.3
 explorer.measure()
 explorer.show()""",
+    "lenet5": """
+from lenet_course import lenet5
+from lenet_course.explorers.lenet5 import Lenet5Explorer
+then = saved.load_weights(lenet5.make_lenet5(), saved.find_weights("lenet5.pt"))
+explorer = Lenet5Explorer(then, digits_net, digits)
+explorer.rotation.value = 35
+explorer.show()""",
     "descent": """
 import json
 from lenet_course.explorers import descent
