@@ -472,6 +472,39 @@ CLAIMS = [
         "together they are worth more than a third of all digits",
         "shift_at('LeNet', 4, 0) - shift_at('neither', 4, 0) > 1 / 3",
     ),
+    (
+        "Each class has one weight per pixel, so the ten rows of the weight matrix",
+        "templates.shape == (10, 28, 28)",
+    ),
+    (
+        "The linear layer treats all 784 pixels alike",
+        "linear[1].in_features == 784",
+    ),
+    (
+        "How many of ten will you get?",
+        "len(lenet.FASHION_LABELS) == 10",
+    ),
+    (
+        "The study trained each network on 1, 3, 10, 30 and 100 % of the 50000 images",
+        "shares == [0.01, 0.03, 0.1, 0.3, 1.0] and len(learn) == 50000",
+    ),
+    (
+        "its **confidence**, the largest of the ten probabilities, can be believed. Two networks are"
+        " asked",
+        "logits.keys() == {50000, 500} and all(o.shape == (10000, 10) for o in logits.values())",
+    ),
+    (
+        "The network of 50000 images, calibrated, sees digits, and noise.",
+        "len(worlds['digits']) == len(worlds['noise']) == 10000",
+    ),
+    (
+        "nothing has ever told the network what is none of the ten",
+        "set(learn.labels.tolist()) == set(range(10))",
+    ),
+    (
+        "a patch over its middle, or an attack of 0.05",
+        "epsilon == 0.05",
+    ),
 ]
 
 UNCHECKED = {}
