@@ -114,11 +114,13 @@ CLAIMS = [
     ),
     (
         "What marks the trouser is the gap between the legs, where nothing may be",
-        "templates[1, 14:26, 13:15].mean() < 0 < templates[1, 14:26, 9:11].mean()",
+        "templates[1, 12:27, 13:15].mean() < -0.1"
+        " and min(templates[1, 12:27, i : i + 2].mean() for i in (11, 16)) > 0",
     ),
     (
         "what marks the dress, two gaps beside the waist, where other clothes have sleeves",
-        "max(templates[3, 8:18, 4:8].mean(), templates[3, 8:18, 20:24].mean()) < -0.05",
+        "max(templates[3, 8:14, 8:10].mean(), templates[3, 8:14, 18:20].mean()) < -0.05"
+        " < 0 < templates[3, 8:14, 10:15].mean()",
     ),
     (
         "a **multilayer perceptron** (MLP), 784 → 77 → 10, with ReLU between",
@@ -217,8 +219,8 @@ CLAIMS = [
     ),
     (
         "twice the standard deviation $\\sqrt{2\\,p(1-p)/10000}$",
-        "abs(means['give or take'].iloc[0] - 2 * (2 * p.iloc[0] * (1 - p.iloc[0]) / 1e4) ** 0.5)"
-        " < 1e-9",
+        "(means['give or take'] - 2 * (2 * means.val_acc * (1 - means.val_acc) / 1e4) ** 0.5)"
+        ".abs().max() < 1e-9",
     ),
     (
         "the chance in two samples of 10000 images",
@@ -408,7 +410,7 @@ CLAIMS = [
     (
         "On digits LeNet with any number of images beats the MLP with three times as many",
         "all(a > b for a, b in zip(curve[DIGITS, 'LeNet'], curve[DIGITS, 'MLP'][1:]))"
-        " and all(3 <= b / a < 3.4 for a, b in zip(shares, shares[1:]))",
+        " and all(2.99 < b / a < 3.4 for a, b in zip(shares, shares[1:]))",
     ),
     (
         "With 500 images the linear layer has the best mean; with 5000 and with 50000 every seed of"
@@ -471,6 +473,39 @@ CLAIMS = [
     (
         "together they are worth more than a third of all digits",
         "shift_at('LeNet', 4, 0) - shift_at('neither', 4, 0) > 1 / 3",
+    ),
+    (
+        "Each class has one weight per pixel, so the ten rows of the weight matrix",
+        "templates.shape == (10, 28, 28)",
+    ),
+    (
+        "The linear layer treats all 784 pixels alike",
+        "linear[1].in_features == 784",
+    ),
+    (
+        "How many of ten will you get?",
+        "len(lenet.FASHION_LABELS) == 10",
+    ),
+    (
+        "The study trained each network on 1, 3, 10, 30 and 100 % of the 50000 images",
+        "shares == [0.01, 0.03, 0.1, 0.3, 1.0] and len(learn) == 50000",
+    ),
+    (
+        "its **confidence**, the largest of the ten probabilities, can be believed. Two networks are"
+        " asked",
+        "logits.keys() == {50000, 500} and all(o.shape == (10000, 10) for o in logits.values())",
+    ),
+    (
+        "The network of 50000 images, calibrated, sees digits, and noise.",
+        "len(worlds['digits']) == len(worlds['noise']) == 10000",
+    ),
+    (
+        "nothing has ever told the network what is none of the ten",
+        "set(learn.labels.tolist()) == set(range(10))",
+    ),
+    (
+        "a patch over its middle, or an attack of 0.05",
+        "epsilon == 0.05",
     ),
 ]
 
