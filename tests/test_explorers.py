@@ -7,11 +7,13 @@ from lenet_course.explorers import card as pieces
 from lenet_course.explorers import (
     confusion,
     convolution,
+    descent,
     distortion,
     drawing,
     epochs,
     preprocessing,
     shapes,
+    softmax,
 )
 
 import copy
@@ -88,11 +90,18 @@ def test_the_numbers_add_up_to_the_networks_own_output(data, net, images):
     assert torch.equal(step.feature_map, output[channel])
 
 
-@pytest.mark.parametrize(("padding", "stride"), [(0, 2), (1, 3), ((2, 0), (1, 2))])
-def test_a_convolution_with_another_padding_and_stride(padding, stride, images):
+@pytest.mark.parametrize(
+    ("kernel", "padding", "stride"),
+    [
+        ((3, 5), 0, 2), ((3, 5), 1, 3), ((3, 5), (2, 0), (1, 2)),
+        ((3, 7), "same", 1), ((4, 2), "same", 1), (5, "valid", 1),
+    ],
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
+def test_a_convolution_with_another_padding_and_stride(kernel, padding, stride, images):
     torch.manual_seed(1)
     net = nn.Sequential(
-        lenet.Reshape(), nn.Conv2d(1, 3, (3, 5), stride, padding),
+        lenet.Reshape(), nn.Conv2d(1, 3, kernel, stride, padding),
         nn.Flatten(), nn.LazyLinear(10),
     )  # fmt: skip
     X, _ = images[[7]]
@@ -119,6 +128,7 @@ def test_a_place_that_does_not_exist_is_refused(net, images, place, message):
 
 def test_the_convolution_explorer_follows_its_controls(net, images):
     explorer = convolution.ConvolutionExplorer(net, images)
+    assert (explorer.row.value, explorer.column.value) == (8, 12)  # as in chapter 1
     before = svg_of(explorer)
     for control in (explorer.image, explorer.channel, explorer.row, explorer.column):
         control.value += 1
@@ -135,6 +145,60 @@ def test_the_convolution_explorer_follows_its_controls(net, images):
     explorer.view.arrow(0, 1)
     assert (explorer.row.value, explorer.column.value) == (3, 5)
     assert pieces.number(explorer.step.value, 3) in svg_of(explorer)
+
+
+def test_kernels_that_nobody_has_trained(net, images):
+    explorer = convolution.ConvolutionExplorer(net, images)
+    X, _ = images[[0]]
+    _, edge, _, blur = convolution.PRESETS
+    explorer.kernel.value = edge
+    assert explorer.step.bias == 0
+    beside = X[0, 0, 8, 12] - X[0, 0, 8, 11]
+    assert explorer.step.value == pytest.approx(beside.item(), abs=1e-6)
+    explorer.kernel.value, explorer.layer.value = blur, 2
+    window = lenet.activations(net, X)[3][0, :, 4:9, 4:9]
+    assert explorer.step.value == pytest.approx(window.mean().item(), abs=1e-6)
+    assert explorer.step.feature_map[4, 4] == pytest.approx(explorer.step.value, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        ([nn.Flatten(), nn.Linear(784, 10)], "needs at least one nn.Conv2d"),
+        ([nn.Conv2d(1, 4, 5, dilation=2), nn.Flatten(), nn.LazyLinear(10)], "plain convolution"),
+        ([nn.Conv2d(1, 4, 5), nn.Flatten(), nn.Linear(400, 10)], "Linear expects 400 values"),
+        ([], "no layers"),
+    ],
+)
+def test_networks_whose_convolution_cannot_be_shown(layers, message, images):
+    with pytest.raises(ValueError, match=message):
+        convolution.ConvolutionExplorer(nn.Sequential(*layers), images)
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [nn.Sequential(nn.Conv2d(1, 40, (3, 7), padding="same"), nn.ReLU()), nn.Flatten()],
+        [
+            nn.Conv2d(1, 20, 4, bias=False),
+            nn.AdaptiveAvgPool2d(3),
+            nn.Conv2d(20, 3, 3),
+            nn.Flatten(),
+        ],
+    ],
+)
+def test_networks_whose_convolution_can_be_shown(layers, images):
+    net = nn.Sequential(*layers, nn.Flatten(), nn.LazyLinear(10))
+    net(torch.zeros(1, 1, 28, 28))
+    explorer = convolution.ConvolutionExplorer(net, images)
+    for layer in range(len(convolution.convolutions(net))):
+        explorer.layer.value = layer + 1
+        explorer.channel.value = explorer.channel.max
+        explorer.position.value = explorer.position.max
+        step = explorer.step
+        assert step.feature_map.flatten()[-1] == pytest.approx(step.value, abs=1e-5)
+        assert pieces.number(step.value, 3) in svg_of(explorer)
+        assert pieces.number(step.value, 3) in explorer.describe()
 
 
 def test_the_explorer_shows_the_network_as_it_is_now(images):
@@ -207,10 +271,13 @@ def test_the_changes_that_it_advises_do_mend_it(sizes):
 def test_the_lessons_sizes_are_lenet():
     trace = shapes.trace_sizes(shapes.Sizes())
     lenet_trace = lenet.trace_shapes(lenet.make_lenet(), torch.zeros(1, 1, 28, 28))
-    assert [layer for _, layer in trace] == [lenet_trace[i] for i in (1, 3, 4, 6)] + [
-        lenet_trace[i]._replace(layer="UndrawnLinear") for i in (8, 10, 12)
-    ]
+    assert [layer for _, layer in trace] == [lenet_trace[i] for i in (1, 3, 4, 6, 8, 10, 12)]
     assert "61,706 parameters, 416,520 multiply-adds" in shapes.draw_sizes(shapes.Sizes()).svg()
+    assert "This is LeNet" in shapes.draw_sizes(shapes.Sizes()).svg()
+    changed = shapes.Sizes(kernel2=3, pooling1="max", dense_inputs=576)
+    assert shapes.changes(changed) == [
+        "pooling 1 average → max", "conv 2 kernel 5 → 3", "dense 1 expects 400 → 576"
+    ]  # fmt: skip
 
 
 def test_what_does_not_fit_is_explained():
@@ -420,6 +487,74 @@ def test_a_network_that_trains_in_a_cell_is_left_in_peace(twenty, monkeypatch, t
         act()
         assert Watched.called and id(net[1]) not in Watched.called
         Watched.called.clear()
+
+
+# ---------------------------------------------------------------------------- softmax, descent
+
+
+def test_softmax_loss_and_gradient_are_pytorchs():
+    logits = torch.randn(10, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    step = softmax.softmax_step(logits.detach(), 3)
+    loss = nn.functional.cross_entropy(logits[None], torch.tensor([3]))
+    loss.backward()
+    assert step.loss == pytest.approx(loss.item(), abs=1e-6)
+    assert torch.allclose(step.gradient, logits.grad, atol=1e-6)
+
+
+def test_the_softmax_explorer_follows_its_controls():
+    explorer = softmax.SoftmaxExplorer(torch.linspace(-2, 2, 10), 6, lenet.FASHION_LABELS)
+    before, loss = svg_of(explorer), explorer.step.loss
+    explorer.logit.value = 4.0
+    assert explorer.step.loss < loss and svg_of(explorer) != before
+    explorer.chosen.value = 0
+    assert explorer.logit.value == -2
+    x, width = softmax.COLUMNS["logits"]
+    explorer.view.press(x + width / 2 + 1, softmax.TOP + 2.5 * softmax.ROW)
+    assert explorer.chosen.value == 2 and 0 < explorer.logit.value < 0.2
+    explorer.view.arrow(1, 1)
+    assert explorer.chosen.value == 3
+    assert explorer.logits[3].item() == pytest.approx(-2 + 3 * 4 / 9 + 0.25, abs=1e-5)
+    assert pieces.number(explorer.step.loss, 3) in explorer.describe()
+    for bad in (torch.zeros(9), torch.full((10,), float("nan"))):
+        with pytest.raises(ValueError, match="ten finite logits"):
+            softmax.SoftmaxExplorer(bad, 0, lenet.FASHION_LABELS)
+
+
+def test_descending_is_pytorchs_sgd():
+    surface = descent.valley()
+    found = descent.descend(surface, surface.start, 0.05, 0.5, 20)
+    weights = nn.Parameter(torch.tensor([surface.start]))
+    optimizer = torch.optim.SGD([weights], lr=0.05, momentum=0.5)
+    for point in found.points:
+        assert torch.allclose(weights[0], point, atol=1e-5)
+        optimizer.zero_grad()
+        surface.loss(weights).sum().backward()
+        optimizer.step()
+
+
+def test_what_a_descent_did_is_said():
+    explorer = descent.DescentExplorer([descent.valley(), descent.saddle()])
+    for lr, momentum, word in (
+        (-3, 0, "creeps"), (-1.2, 0, "comes"), (-1.2, 0.9, "swings"), (0, 0, "jumps")
+    ):  # fmt: skip
+        explorer.lr.value, explorer.momentum.value = lr, momentum
+        assert explorer.describe().startswith(f"It {word}")
+    explorer.which.value = 1
+    assert explorer.start == pytest.approx((0.06, -0.02))
+    frame = descent.Frame(46, 340, (-1.0, -1.0), (1.0, 1.0))
+    assert frame.ends([[0.0, 0.0], [4.0, 2.0], [0.0, 0.0]]) == [[0.0, 0.0], [1.0, 0.5]]
+    explorer.view.press(46 + 170, descent.TOP + 170)
+    assert explorer.start == pytest.approx((0, 0), abs=1e-6)
+
+
+def test_the_loss_along_one_weight_leaves_the_network_as_it_was(trained, some):
+    before = copy.deepcopy(trained.state_dict())
+    index, now = (3, 0, 2, 2), before["1.weight"][3, 0, 2, 2].item()
+    surface = descent.one_weight(trained, some, 1, index, low=now - 1, high=now + 1)
+    assert all(torch.equal(before[name], value) for name, value in trained.state_dict().items())
+    X, y = some[list(range(len(some)))]
+    loss = nn.functional.cross_entropy(trained(X), y).item()
+    assert surface.loss(torch.tensor([[now]])).item() == pytest.approx(loss, abs=1e-3)
 
 
 # ---------------------------------------------------------------------------- confusion

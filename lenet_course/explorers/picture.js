@@ -30,7 +30,6 @@ function render({ model, el }) {
     picture.tabIndex = 0;
     picture.setAttribute("role", "application"); // arrow keys reach us from screen readers, too
     picture.setAttribute("aria-label", hint);
-    el.dataset.lmSuppressShortcuts = "true"; // JupyterLab would take the arrow keys for its own
   }
   picture.classList.toggle("drawn", !!model.get("pen").box);
   let stroke = null, waiting = null;
@@ -63,16 +62,21 @@ function render({ model, el }) {
     if (stroke) model.send({ do: "release" });
     stroke = null; // what has been drawn stays until the next picture, which has it
   };
-  picture.onkeydown = (event) => {
-    if (!hint || !(event.key in ARROWS)) return;
+  const inCard = (target) => target.closest?.(".lenet-card")?.contains(el);
+  // JupyterLab listens at the document, and would take the arrow keys of all controls for its own.
+  const key = (event) => {
+    if (!inCard(event.target)) return;
+    event.stopPropagation();
+    if (!hint || event.target !== picture || !(event.key in ARROWS)) return;
     event.preventDefault();
     model.send({ do: "arrow", place: ARROWS[event.key] });
+    ask(event);
   };
 
   // Each use of a control is followed by a question. The kernel answers in the order of asking, so
   // as long as there is no answer, the control's work is not done either.
   const ask = (event) => {
-    if (waiting || !event.target.closest?.(".lenet-card")?.contains(el)) return;
+    if (waiting || !inCard(event.target)) return;
     waiting = setTimeout(() => { message.textContent = WAITING; }, LATE);
     model.send({ do: "ask" });
   };
@@ -81,12 +85,16 @@ function render({ model, el }) {
     waiting = null;
     message.textContent = "";
   };
-  const kinds = ["click", "input", "change", "keydown", "pointerdown"];
+  const kinds = ["click", "input", "change", "pointerdown"];
   kinds.forEach((kind) => document.addEventListener(kind, ask));
+  window.addEventListener("keydown", key, true);
   model.on("change:svg", draw);
   model.on("msg:custom", answered);
   draw();
-  return () => kinds.forEach((kind) => document.removeEventListener(kind, ask));
+  return () => {
+    kinds.forEach((kind) => document.removeEventListener(kind, ask));
+    window.removeEventListener("keydown", key, true);
+  };
 }
 
 export default { render };

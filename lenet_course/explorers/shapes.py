@@ -47,7 +47,7 @@ LIMITS = {
 POOLINGS = {"average": nn.AvgPool2d, "max": nn.MaxPool2d}
 
 
-def make_network(sizes, dense=nn.Linear):
+def make_network(sizes):
     """LeNet with these sizes, new; whether an image gets through it is another question."""
     s = sizes
     return nn.Sequential(
@@ -57,17 +57,10 @@ def make_network(sizes, dense=nn.Linear):
         nn.Conv2d(s.channels1, s.channels2, s.kernel2, s.stride2, s.padding2), nn.Sigmoid(),
         POOLINGS[s.pooling2](s.pool2),
         nn.Flatten(),
-        dense(s.dense_inputs, s.dense1), nn.Sigmoid(),
-        dense(s.dense1, s.dense2), nn.Sigmoid(),
-        dense(s.dense2, 10),
+        nn.Linear(s.dense_inputs, s.dense1), nn.Sigmoid(),
+        nn.Linear(s.dense1, s.dense2), nn.Sigmoid(),
+        nn.Linear(s.dense2, 10),
     )  # fmt: skip
-
-
-class UndrawnLinear(nn.Linear):
-    """A dense layer to trace: drawing its first weights, up to 24 million, would take 0.3 s."""
-
-    def reset_parameters(self):
-        pass
 
 
 LAYERS = {1: "conv 1", 3: "pooling 1", 4: "conv 2", 6: "pooling 2"}  # place in the Sequential
@@ -77,11 +70,9 @@ DENSE = {8: "dense 1", 10: "dense 2", 12: "dense 3"}
 def spoken(name):
     """A size as the controls call it: "padding1" is "conv 1 padding"."""
     what, part = name[:-1], name[-1]
-    if name == "dense_inputs":
-        return "dense 1 expects"
-    return {"pool": f"pooling {part} window", "dense": f"dense {part} width"}.get(
-        what, f"conv {part} {what}"
-    )
+    words = {"pool": f"pooling {part} window", "dense": f"dense {part} width"}
+    words |= {"pooling": f"pooling {part}", "dense_input": "dense 1 expects"}
+    return words.get(what, f"conv {part} {what}")
 
 
 def map_sides(sizes):
@@ -191,8 +182,8 @@ def trace_sizes(sizes):
     The sigmoids, which change no shape, and Reshape and Flatten are left out.
     """
     place, _ = find_problem(sizes)
-    net = make_network(sizes, dense=UndrawnLinear)[:place]
-    trace = lenet.trace_shapes(net, torch.zeros(1, 1, 28, 28))
+    with torch.device("meta"):  # shapes without values: up to 24 million weights need no drawing
+        trace = lenet.trace_shapes(make_network(sizes)[:place], torch.zeros(1, 1, 28, 28))
     return [(name, trace[i]) for i, name in (LAYERS | DENSE).items() if i < len(trace)]
 
 

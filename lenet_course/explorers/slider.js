@@ -4,7 +4,6 @@
 function render({ model, el }) {
   const get = (name) => model.get(name);
   el.classList.add("lenet-slider");
-  el.dataset.lmSuppressShortcuts = "true"; // JupyterLab would take the arrow keys for its own
   el.innerHTML = `<label><span></span> <output></output></label>
     <button type="button" class="down">−</button><input type="range">
     <button type="button" class="up">+</button><button type="button" class="play">▶</button>`;
