@@ -330,9 +330,13 @@ class Explorer:
         if self._quiet:
             return
         try:
+            self.seen = self.look()
             self.view.draw(self.picture(), self.describe())
         except Exception as error:
             self._fail(error)
+
+    def look(self):
+        """What `picture` and `describe` both need, found once for the two of them: `self.seen`."""
 
     def saying(self, act):
         """`act` as a callback: what it raises is said in the card, for nobody else hears of it."""
@@ -368,6 +372,7 @@ class Explorer:
 
     def show(self):
         """Show it in the notebook, with a still picture for when no kernel runs."""
+        self.seen = self.look()
         show_widget(self.card, self.picture(), self.describe())
 
 

@@ -177,18 +177,22 @@ class ConfusionExplorer(Explorer):
             picture.text(SHELF, 60, "No image here: choose another cell.", 14, QUIET)
             return picture
         draw_shelf(picture, self.images, numbers, position)
-        X, prediction = self._look(numbers[position])
+        X, prediction = self.seen
         card.draw_probabilities(
             picture, prediction, self.labels, SHELF, 168, COLUMNS * THUMB, target, row=15
         )
         card.draw_layers(picture, X, prediction.activations, 0, 330)
         fall = occlusion_map(copy.deepcopy(self.net), X, predicted)
         draw_occlusion(picture, X, fall, 0, 466)
+        words = f"orange: covered there, “{self.labels[predicted]}” becomes less probable"
+        picture.text(72, 492, words, 13, QUIET)
         return picture
 
-    def _look(self, number):
-        """The image of this number, and what the network predicts of it."""
-        X, _ = card.one_image(self.images, number)
+    def look(self):
+        """The chosen image, and what the network predicts of it; None if there is none."""
+        if not self.numbers:
+            return None
+        X, _ = card.one_image(self.images, self.numbers[self.position.value])
         return X, card.predict_image(self.net, X)
 
     def cell(self):
@@ -200,8 +204,7 @@ class ConfusionExplorer(Explorer):
         found = f"{self.cell()}: {len(numbers)} of {len(self.images)} images"
         if not numbers:
             return f"{found}. Behind another cell of the confusion matrix there are some."
-        number = numbers[self.position.value]
-        _, prediction = self._look(number)
+        number, (_, prediction) = numbers[self.position.value], self.seen
         return (
             f"{found}, the most confident first. Image {number}: {prediction.words(self.labels)}; "
             "its activations layer by layer, its ten probabilities, and where covering it makes "

@@ -312,7 +312,7 @@ class DistortionExplorer(Explorer):
         amount = what.low + across * (what.high - what.low)
         self.amounts[kind].value = round(amount / what.step) * what.step
 
-    def _look(self):
+    def look(self):
         """The chosen image, its target, distorted, what the network predicts of it, in words."""
         original, target = card.one_image(self.images, self.image.value)
         X = distort(original, **{kind: control.value for kind, control in self.amounts.items()})
@@ -329,7 +329,7 @@ class DistortionExplorer(Explorer):
         return original, target, X, prediction, words
 
     def picture(self):
-        original, target, X, prediction, words = self._look()
+        original, target, X, prediction, words = self.seen
         picture = Picture(462, WIDTH)
         picture.text(0, 10, f"the image: {self.labels[target]}", 14, QUIET)
         picture.pixels(0, 24, SIDE, SIDE, card.grey(original[0, 0]))
@@ -347,7 +347,7 @@ class DistortionExplorer(Explorer):
         return picture
 
     def describe(self):
-        _, target, _, prediction, words = self._look()
+        _, target, _, prediction, words = self.seen
         return (
             f"Image {self.image.value}, {self.labels[target]}, distorted: {words}, "
             f"{card.percent(prediction.probabilities.max())}. For each of shift right, shift down, "

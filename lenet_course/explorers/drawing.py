@@ -213,7 +213,7 @@ class DrawingExplorer(Explorer):
         else:
             self.set_ink(Image.fromarray(list(steps.values())[-1]), given=True, steps=steps)
 
-    def _look(self):
+    def look(self):
         """What the network gets, its prediction (None of an empty field), and that in words."""
         X, (net, labels) = self.image, self.readers[self.kind.value]
         if not X.any():
@@ -223,7 +223,7 @@ class DrawingExplorer(Explorer):
         return X, prediction, words if prediction.predicted is None else f"reads {words}"
 
     def picture(self):
-        picture, (X, prediction, words) = Picture(512, WIDTH), self._look()
+        picture, (X, prediction, words) = Picture(512, WIDTH), self.seen
         draw_input(picture, self.ink, X, self.kind.value)
         x, labels = LEFT + SIDE + 16, self.readers[self.kind.value][1]
         picture.text(x, 10, words, 16, INK, bold=True)
@@ -237,7 +237,7 @@ class DrawingExplorer(Explorer):
         return picture
 
     def describe(self):
-        words = self.problem or self._look()[2]
+        words = self.problem or self.seen[2]
         return (
             f"{words}: a field to draw {self.kind.value} on, the 28 x 28 pixels that the network "
             "gets of it, its ten probabilities, and its activations layer by layer."

@@ -147,23 +147,23 @@ class EpochExplorer(Explorer):
         """The network as it was at the chosen checkpoint."""
         return net_at(self.run, self.epoch.value, self._net)
 
-    def _look(self):
-        """The chosen image, its target, and what the network of this checkpoint predicts."""
-        X, target = card.one_image(self.images, self.image.value)
-        return X, target, card.predict_image(self.net, X)
+    def look(self):
+        """The network at this checkpoint, the chosen image, its target, and the prediction."""
+        net, (X, target) = self.net, card.one_image(self.images, self.image.value)
+        return net, X, target, card.predict_image(net, X)
 
     def picture(self):
-        picture, (X, target, prediction) = Picture(506, WIDTH), self._look()
+        picture, (net, X, target, prediction) = Picture(506, WIDTH), self.seen
         draw_curves(picture, self.run, epochs_of(self.run)[self.epoch.value])
         x = CURVE[0] + CURVE[2] + 20
         width = WIDTH - x
         card.draw_probabilities(picture, prediction, self.labels, x, 6, width, target, row=16)
-        draw_kernels(picture, kernels_of(self.net), self._limits, 186)
+        draw_kernels(picture, kernels_of(net), self._limits, 186)
         card.draw_layers(picture, X, prediction.activations, 0, 316)
         return picture
 
     def describe(self):
-        _, target, prediction = self._look()
+        _, _, target, prediction = self.seen
         return (
             f"After {epochs_of(self.run)[self.epoch.value]:g} of {self.run.num_epochs} epochs, "
             f"marked on the training curve, image {self.image.value}, {self.labels[target]}: "

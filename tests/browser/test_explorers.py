@@ -283,9 +283,9 @@ def test_a_photograph_is_uploaded(lab, tmp_path):
     image = Image.new("L", (200, 200), 230)
     ImageDraw.Draw(image).line([(100, 30), (100, 170)], fill=20, width=16)  # black on white
     image.save(tmp_path / "one.png")
-    card.changes(
-        lambda: card.root.locator("input[type=file]").set_input_files(tmp_path / "one.png")
-    )
+    with card.page.expect_file_chooser() as chooser:
+        card.root.get_by_role("button", name="upload a photograph").click()
+    card.changes(lambda: chooser.value.set_files(tmp_path / "one.png"))
     card.wait_for("reads 1")
     assert not card.notebook.console_errors
 
@@ -315,15 +315,13 @@ def test_drawing_with_a_finger(lab):
 
 def test_distortion(lab):
     card = Card(lab, "distortion")
-    for name in ("shift right (pixels)", "shift down (pixels)", "rotate (degrees)"):
-        card.press(name, "ArrowRight")
-    for name in ("scale (times)", "blur (pixels)", "noise (of white)"):
-        card.press(name, "ArrowRight")
+    for what in distortion.DISTORTIONS.values():
+        card.press(f"{what.name} ({what.unit})", "ArrowRight")
     card.enter("image (0 to 9999)", 1)
-    assert "rotate 0 degrees" in card.click("undo all")
+    assert "rotate 0 °" in card.click("undo all")
     width, height = distortion.PANEL
     x = 42 + 2 * (distortion.WIDTH / 3 + 4) + 0.75 * width
-    assert "rotate 45 degrees" in card.click_at(x, 212 + height / 2)
+    assert "rotate 45 °" in card.click_at(x, 212 + height / 2)
     card.done("distortion")
 
 
