@@ -18,11 +18,12 @@ import base64
 import difflib
 import io
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 
 import nbformat
 import numpy as np
 import pytest
+from nbclient import NotebookClient
 from nbval.plugin import IPyNbCell, IPyNbFile, NbCellError, coalesce_streams
 from PIL import Image
 
@@ -44,37 +45,22 @@ def pytest_collect_file(file_path, parent):
     ]
 
 
-def pytest_configure(config):
-    if not hasattr(config, "workerinput"):  # with pytest-xdist, where the reports come together
-        config.pluginmanager.register(Tally())
-
-
-class Tally:
-    """Counts what was compared, notebook by notebook, and says it at the end."""
-
-    def __init__(self):
-        self.notebooks = {}
-
-    def pytest_runtest_logreport(self, report):
-        for name, found in report.user_properties if report.when == "call" else ():
-            if name == "notebook":
-                notebook, *words = found
-                self.notebooks.setdefault(notebook, Counter()).update(words)
-
-    def pytest_terminal_summary(self, terminalreporter):
-        if self.notebooks:
-            terminalreporter.section("notebooks")
-        for notebook, tally in sorted(self.notebooks.items()):
-            terminalreporter.line(f"{notebook}: {summary(tally)}")
-
-
-def count(item, *words):
-    """Count a cell or a claim of a notebook under these words, which `summary` uses."""
-    item.user_properties.append(("notebook", [item.path.name, *words]))
+def pytest_terminal_summary(terminalreporter):
+    """A line for each notebook: what was compared in it, and how."""
+    notebooks = defaultdict(Counter)
+    for report in (report for reports in terminalreporter.stats.values() for report in reports):
+        found = dict(getattr(report, "user_properties", ()))
+        if "notebook" in found and report.when == "call":
+            counted = found.get("counted", []) if report.passed else [report.outcome]
+            notebooks[found["notebook"]].update(counted)
+    if notebooks:
+        terminalreporter.section("notebooks")
+    for notebook, tally in sorted(notebooks.items()):
+        terminalreporter.line(f"{notebook}: {summary(tally)}")
 
 
 def summary(tally):
-    """The line on one notebook: `tally` counts its cells under the words used here."""
+    """The line on one notebook; `tally` counts its cells and claims under the words used here."""
     return (
         f"{tally['compared']} cells compared ({tally['no output']} of them without output, "
         f"{tally['tolerance']} within a tolerance, {tally['masked']} masked by the sanitize file), "
@@ -122,67 +108,42 @@ class Claim(pytest.Item):
     def __init__(self, *, sentence, code, **kwargs):
         super().__init__(**kwargs)
         self.sentence, self.code = sentence, code
+        counted = ["claims"] if sentence else []
+        self.user_properties += [("notebook", self.path.name), ("counted", counted)]
 
     def runtest(self):
-        count(self, *["claims"] * bool(self.sentence))
-        kernel = self.parent.kernel
-        message = kernel.execute_cell_input(self.code, allow_stdin=False)
-        kernel.await_reply(message, timeout=self.config.option.nbval_cell_timeout)
-        error = None
-        while True:
-            answer = kernel.get_message("iopub", timeout=60)
-            if answer["parent_header"].get("msg_id") != message:
-                continue
-            if answer["msg_type"] == "error":
-                error = answer["content"]
-            if answer["content"].get("execution_state") == "idle":
-                break
-        if error:
-            count(self, "failed")
-            raise ClaimError(f"{error['ename']}: {error['evalue']}")
-
-    def repr_failure(self, excinfo):
-        if not isinstance(excinfo.value, ClaimError):
-            return super().repr_failure(excinfo)
-        return (
-            f"{self.parent.path.name} says: {self.sentence}\nbut {self.code}\n{excinfo.value}\n"
-            f"See tests/claims/{self.parent.path.stem}.py."
-        )
+        client, timeout = self.parent.kernel.kc, self.config.option.nbval_cell_timeout
+        answer = client.execute(self.code, allow_stdin=False, reply=True, timeout=timeout)
+        error = answer["content"]
+        if error["status"] == "error":
+            pytest.fail(
+                f"{self.path.name} says: {self.sentence}\nbut {self.code}\n"
+                f"{error['ename']}: {error['evalue']}\nSee tests/claims/{self.path.stem}.py.",
+                pytrace=False,
+            )
 
     def reportinfo(self):
-        return self.path, 0, f"{self.parent.path.name}: {self.sentence}"
-
-
-class ClaimError(Exception):
-    """What the text says is not so."""
+        return self.path, 0, f"{self.path.name}: {self.sentence}"
 
 
 class Cell(IPyNbCell):
     """A code cell of a notebook."""
 
     def runtest(self):
-        self.masked = False
+        self.masked, counted = False, ["not compared"]
+        self.user_properties += [("notebook", self.path.name), ("counted", counted)]
         self.parent.messages.clear()
-        if self.options["skip"]:
-            count(self, "skipped")
-        elif self.cell.execution_count is None:
-            count(self, "failed")
+        if self.cell.execution_count is None and not self.options["skip"]:
             self.raise_cell_error("it was saved without having been run")
-        try:
-            super().runtest()
-        except NbCellError:
-            count(self, "failed")
-            raise
-        if not self.options["check"]:
-            count(self, "not compared")
-            return
-        found = {
-            "compared": True,
-            "no output": not self.cell.outputs,
-            "tolerance": self.tolerance is not None,
-            "masked": self.masked,
-        }
-        count(self, *[word for word, holds in found.items() if holds])
+        super().runtest()
+        if self.options["check"]:
+            found = {
+                "compared": True,
+                "no output": not self.cell.outputs,
+                "tolerance": self.tolerance is not None,
+                "masked": self.masked,
+            }
+            counted[:] = [word for word, holds in found.items() if holds]
 
     @property
     def tolerance(self):
@@ -243,35 +204,21 @@ class Cell(IPyNbCell):
 
 
 def replay(messages):
-    """The outputs that a reader sees after `messages` of the kernel: those of the last cell run."""
-    cell = next(
-        message["parent_header"].get("msg_id")
-        for message in reversed(messages)
-        if message["msg_type"] == "status" and message["content"]["execution_state"] == "idle"
-    )
-    outputs, displays, clear_first = [], {}, False
+    """The outputs that a reader sees after `messages`: those of the cell that was run last.
+
+    By nbclient, with which `make notebooks` makes the stored ones.
+    """
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell()])
+    client, (cell,) = NotebookClient(notebook, record_timing=False), notebook.cells
+    client.reset_execution_trackers()
+    client.clear_before_next_output = False
+    last_run = messages[-1]["parent_header"]["msg_id"]
     for message in messages:
-        kind, content = message["msg_type"], message["content"]
-        if message["parent_header"].get("msg_id") != cell:
-            continue
-        if kind == "clear_output":
-            # With `wait` the old output stays until there is new.
-            clear_first = content["wait"]
-            if not clear_first:
-                outputs, displays = [], {}
-        elif kind == "update_display_data":
-            for output in displays.get(content["transient"]["display_id"], []):
-                output.update(data=content["data"], metadata=content["metadata"])
-                store_picture(output)
-        elif kind in ("stream", "display_data", "execute_result", "error"):
-            if clear_first:
-                outputs, displays, clear_first = [], {}, False
-            outputs.append(nbformat.v4.output_from_msg(message))
-            store_picture(outputs[-1])
-            display_id = content.get("transient", {}).get("display_id")
-            if display_id:
-                displays.setdefault(display_id, []).append(outputs[-1])
-    return outputs
+        if message["parent_header"].get("msg_id") == last_run and message["msg_type"] != "status":
+            client.process_message(message, cell, 0)
+    for output in cell.outputs:
+        store_picture(output)
+    return cell.outputs
 
 
 # ---------------------------------------------------------------------------- tolerance
@@ -311,39 +258,24 @@ def within(new, old, tolerance):
 
 def difference(expected, got):
     """Where the lines `expected` and `got` differ, for people to read."""
-    lines = []
-    matcher = difflib.SequenceMatcher(None, expected, got, autojunk=False)
-    for kind, i1, i2, j1, j2 in matcher.get_opcodes():
-        if kind != "equal":
-            lines += ["  expected (stored):", *excerpt(expected[i1:i2])]
-            lines += ["  got (now):", *excerpt(got[j1:j2])]
-    return lines
-
-
-def excerpt(lines):
+    changes = difflib.unified_diff(expected, got, "stored", "now", n=0, lineterm="")
+    lines = [f"    {line}" for line in changes if not line.startswith("@@")]
     more = len(lines) - LINES_SHOWN
-    lines = [f"    {line}" for line in lines[:LINES_SHOWN]] or ["    nothing"]
-    return [*lines, f"    ... and {more} lines more"] if more > 0 else lines
+    return lines[:LINES_SHOWN] + ([f"    ... and {more} lines more"] if more > 0 else [])
 
 
 def picture_difference(test, ref, alike):
     """What to say if the pictures of the outputs `test` and `ref` differ, else nothing."""
     new, old = pictures(test), pictures(ref)
-    if len(new) != len(old):
-        return [f"  expected (stored): {len(old)} pictures", f"  got (now): {len(new)}"]
+    shapes, stored_shapes = ([picture.shape[::-1] for picture in them] for them in (new, old))
+    if shapes != stored_shapes:
+        return [f"    pictures of other sizes: {stored_shapes} stored, {shapes} now"]
     for number, (now, stored) in enumerate(zip(new, old, strict=True), start=1):
-        if now.shape != stored.shape:
-            return [
-                f"  expected (stored): picture {number}, {stored.shape[1]} x {stored.shape[0]}",
-                f"  got (now): {now.shape[1]} x {now.shape[0]} pixels",
-            ]
         off = np.abs(blocks(now) - blocks(stored))
         if alike and off.max() > PICTURE_TOLERANCE:
             row, column = np.unravel_index(off.argmax(), off.shape)
-            return [
-                f"  expected (stored): picture {number}, see the notebook",
-                f"  got (now): another, the most so around pixel ({column * 8}, {row * 8})",
-            ]
+            place = f"({column * 8}, {row * 8})"
+            return [f"    picture {number} is another, the most so around pixel {place}"]
     return []
 
 

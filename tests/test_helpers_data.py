@@ -89,12 +89,16 @@ def test_missing_file_says_what_to_do(monkeypatch, tmp_path):
     assert "make data" in str(caught.value) and "LENET_DATA" in str(caught.value)
 
 
-def test_a_file_cut_short_is_refused(tmp_path):
+def test_a_damaged_file_is_refused(tmp_path):
     labels = data_files.data_folder() / "MNIST" / "raw" / "t10k-labels-idx1-ubyte"
-    (tmp_path / "cut").write_bytes(labels.read_bytes()[:-1])
-    message = "^cut is 10007 bytes long, its header promises 10008.*make data"
-    with pytest.raises(ValueError, match=message):
-        data_files.read_idx(tmp_path / "cut")
+    whole, path = labels.read_bytes(), tmp_path / "damaged"
+    for content, message in [
+        (whole[:-1], "is 10007 bytes long, its header promises 10008"),
+        (whole[:2] + b"\x0d" + whole[3:], "is no IDX file of bytes"),  # of floats
+    ]:
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=f"^damaged {message}.*make data"):
+            data_files.read_idx(path)
 
 
 # ---------------------------------------------------------------------------- what is refused

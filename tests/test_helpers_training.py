@@ -73,12 +73,22 @@ def test_a_small_last_batch_counts_by_its_images(net, first_images, test_iter):
     assert abs(run.loss - sum(means) / 2) > 1e-4
 
 
-def test_training_mode_for_training_evaluation_mode_for_the_test(net, train_iter, test_iter):
-    net.append(Probe()).eval()
+@pytest.mark.parametrize("mode", [True, False])
+def test_training_mode_for_training_and_not_for_the_test(net, train_iter, test_iter, mode):
+    net.append(Probe()).train(mode)
     train(net, train_iter, test_iter, num_epochs=2, lr=0.1)
     # First a look whether two images fit; then five batches to train on and two of the test.
     epoch = [(True, True)] * 5 + [(False, False)] * 2
     assert net[-1].calls == [(False, False)] + epoch * 2
+
+
+def test_the_first_look_does_not_change_the_batches_of_a_seed(net, train_iter, test_iter):
+    torch.manual_seed(0)
+    X, y = next(iter(train_iter))
+    loss = nn.functional.cross_entropy(net(X), y).item()
+    torch.manual_seed(0)
+    run = train(net, train_iter, test_iter, num_epochs=1, lr=0.1)
+    assert run.train[0][1] == pytest.approx(loss, abs=1e-5)
 
 
 def test_a_second_call_goes_on_from_where_the_first_ended(net, train_iter, test_iter):

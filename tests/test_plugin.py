@@ -162,12 +162,7 @@ def test_failure_says_where_what_and_how_to_mend_it(report):
     number = 1 + [cell[0] for cell in CELLS].index("another number")
     where = f"07_small.ipynb, In [{number}], `print('loss 0.470')`: what it gives now is not"
     lines = report[report.index(where) :].splitlines()
-    assert lines[1:5] == [
-        "  expected (stored):",
-        "    loss 0.471",
-        "  got (now):",
-        "    loss 0.470",
-    ]
+    assert lines[1:5] == ["    --- stored", "    +++ now", "    -loss 0.471", "    +loss 0.470"]
     assert "make notebooks" in lines[5]
 
 
@@ -194,4 +189,4 @@ def test_a_sentence_that_is_not_so_fails(tmp_path):
     report = run_pytest(f"--rootdir={tmp_path}", path)
     assert "03_training.ipynb says: 234 full batches and one of 96." in report
     assert "tests/claims/03_training.py" in report
-    assert re.search(r"03_training.ipynb: 1 cells compared .*, \d\d claims, \d\d failed", report)
+    assert re.search(r"03_training.ipynb: 1 cells compared .*, \d+ claims, \d\d failed", report)
