@@ -21,6 +21,7 @@ def open_all(lab, theme="light"):
     notebook.set_theme(theme)
     notebook.run_all()
     assert not notebook.errors()
+    notebook.page.evaluate("window.jupyterapp.commands.execute('filebrowser:activate')")
     notebook.page.locator(".jp-DirListing").wait_for()
     return notebook
 
