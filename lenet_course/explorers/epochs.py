@@ -80,7 +80,7 @@ def draw_curves(picture, run, now):
         picture.text(place(epoch, 0)[0], top + height + 12, str(epoch), 13, QUIET, "middle")
     picture.text(left + width, top + height + 28, "epoch", 13, QUIET, "end")
     for i, (name, points, color, dashed) in enumerate(curves):
-        points = [place(*point) for point in points if math.isfinite(point[1])]
+        points = [place(*point) for point in points]
         picture.line(points, color, 2.5, dashed)
         picture.line([(left + 115 * i, 12), (left + 115 * i + 24, 12)], color, 2.5, dashed)
         picture.text(left + 115 * i + 30, 12, name, 13, INK)
