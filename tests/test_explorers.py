@@ -2,12 +2,30 @@
 
 import lenet_helpers as lenet
 from lenet_course import checks, saved
+from lenet_course.drawing import Picture
 from lenet_course.explorers import card as pieces
-from lenet_course.explorers import confusion, convolution, distortion, drawing, epochs, shapes
+from lenet_course.explorers import (
+    confusion,
+    convolution,
+    descent,
+    distortion,
+    drawing,
+    epochs,
+    preprocessing,
+    shapes,
+    shuffle,
+    softmax,
+    trust,
+)
 
 import copy
+import datetime
+import io
+import math
 import re
 from dataclasses import replace
+from itertools import product
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -15,7 +33,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFilter, ImageOps
 from torch import nn
 
 few = settings(
@@ -39,7 +57,20 @@ def net():
 
 
 def svg_of(explorer):
-    return explorer.view.children[0].value
+    return explorer.view.svg
+
+
+def upload(explorer, content):
+    """Choose a file with this content."""
+    about = {"name": "seven.jpg", "type": "image/jpeg", "size": len(content)}
+    about["last_modified"] = datetime.datetime.now(datetime.UTC)
+    explorer.upload.value = ({"content": memoryview(content), **about},)
+
+
+def click(explorer, key, across, down):
+    """Click in a spot of the picture; 0, 0 is its upper left corner, 1, 1 the lower right one."""
+    x, y, width, height, _ = next(s for s in explorer.view._picture._spots if s[-1] == key)
+    explorer.view.press(x + across * width, y + down * height)
 
 
 # ---------------------------------------------------------------------------- convolution
@@ -61,11 +92,18 @@ def test_the_numbers_add_up_to_the_networks_own_output(data, net, images):
     assert torch.equal(step.feature_map, output[channel])
 
 
-@pytest.mark.parametrize(("padding", "stride"), [(0, 2), (1, 3), ((2, 0), (1, 2))])
-def test_a_convolution_with_another_padding_and_stride(padding, stride, images):
+@pytest.mark.parametrize(
+    ("kernel", "padding", "stride"),
+    [
+        ((3, 5), 0, 2), ((3, 5), 1, 3), ((3, 5), (2, 0), (1, 2)),
+        ((3, 7), "same", 1), ((4, 2), "same", 1), (5, "valid", 1),
+    ],
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
+def test_a_convolution_with_another_padding_and_stride(kernel, padding, stride, images):
     torch.manual_seed(1)
     net = nn.Sequential(
-        lenet.Reshape(), nn.Conv2d(1, 3, (3, 5), stride, padding),
+        lenet.Reshape(), nn.Conv2d(1, 3, kernel, stride, padding),
         nn.Flatten(), nn.LazyLinear(10),
     )  # fmt: skip
     X, _ = images[[7]]
@@ -92,6 +130,7 @@ def test_a_place_that_does_not_exist_is_refused(net, images, place, message):
 
 def test_the_convolution_explorer_follows_its_controls(net, images):
     explorer = convolution.ConvolutionExplorer(net, images)
+    assert (explorer.row.value, explorer.column.value) == (8, 12)  # as in chapter 1
     before = svg_of(explorer)
     for control in (explorer.image, explorer.channel, explorer.row, explorer.column):
         control.value += 1
@@ -99,15 +138,69 @@ def test_the_convolution_explorer_follows_its_controls(net, images):
         before = svg_of(explorer)
     explorer.layer.value = 2
     assert (explorer.row.max, explorer.channel.max, explorer.input_channel.max) == (9, 15, 5)
-    explorer.view._clicked(pieces.MARGIN + 960 - 1, 34 + 252)  # the map's last value
+    corner = convolution.TOP + convolution.SIDE - 1
+    explorer.view.press(pieces.WIDTH - 1, corner)  # the map's last value
     assert (explorer.row.value, explorer.column.value) == (9, 9)
-    explorer.next.click()  # from the last position on to the first
-    assert (explorer.row.value, explorer.column.value) == (0, 0)
-    explorer.play.value = 25
+    assert explorer.position.value == explorer.position.max == 99
+    explorer.position.value = 25
     assert (explorer.row.value, explorer.column.value) == (2, 5)
-    explorer.view._pressed("ArrowDown", False, False, False)
+    explorer.view.arrow(0, 1)
     assert (explorer.row.value, explorer.column.value) == (3, 5)
     assert pieces.number(explorer.step.value, 3) in svg_of(explorer)
+
+
+def test_kernels_that_nobody_has_trained(net, images):
+    explorer = convolution.ConvolutionExplorer(net, images)
+    X, _ = images[[0]]
+    _, edge, _, blur = convolution.PRESETS
+    explorer.kernel.value = edge
+    assert explorer.step.bias == 0
+    beside = X[0, 0, 8, 12] - X[0, 0, 8, 11]
+    assert explorer.step.value == pytest.approx(beside.item(), abs=1e-6)
+    explorer.kernel.value, explorer.layer.value = blur, 2
+    window = lenet.activations(net, X)[3][0, :, 4:9, 4:9]
+    assert explorer.step.value == pytest.approx(window.mean().item(), abs=1e-6)
+    assert explorer.step.feature_map[4, 4] == pytest.approx(explorer.step.value, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        ([nn.Flatten(), nn.Linear(784, 10)], "needs at least one nn.Conv2d"),
+        ([nn.Conv2d(1, 4, 5, dilation=2), nn.Flatten(), nn.LazyLinear(10)], "plain convolution"),
+        ([nn.Conv2d(1, 4, 5), nn.Flatten(), nn.Linear(400, 10)], "Linear expects 400 values"),
+        ([], "no layers"),
+    ],
+)
+def test_networks_whose_convolution_cannot_be_shown(layers, message, images):
+    with pytest.raises(ValueError, match=message):
+        convolution.ConvolutionExplorer(nn.Sequential(*layers), images)
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [nn.Sequential(nn.Conv2d(1, 40, (3, 7), padding="same"), nn.ReLU()), nn.Flatten()],
+        [
+            nn.Conv2d(1, 20, 4, bias=False),
+            nn.AdaptiveAvgPool2d(3),
+            nn.Conv2d(20, 3, 3),
+            nn.Flatten(),
+        ],
+    ],
+)
+def test_networks_whose_convolution_can_be_shown(layers, images):
+    net = nn.Sequential(*layers, nn.Flatten(), nn.LazyLinear(10))
+    net(torch.zeros(1, 1, 28, 28))
+    explorer = convolution.ConvolutionExplorer(net, images)
+    for layer in range(len(convolution.convolutions(net))):
+        explorer.layer.value = layer + 1
+        explorer.channel.value = explorer.channel.max
+        explorer.position.value = explorer.position.max
+        step = explorer.step
+        assert step.feature_map.flatten()[-1] == pytest.approx(step.value, abs=1e-5)
+        assert pieces.number(step.value, 3) in svg_of(explorer)
+        assert pieces.number(step.value, 3) in explorer.describe()
 
 
 def test_the_explorer_shows_the_network_as_it_is_now(images):
@@ -180,10 +273,13 @@ def test_the_changes_that_it_advises_do_mend_it(sizes):
 def test_the_lessons_sizes_are_lenet():
     trace = shapes.trace_sizes(shapes.Sizes())
     lenet_trace = lenet.trace_shapes(lenet.make_lenet(), torch.zeros(1, 1, 28, 28))
-    assert [layer for _, layer in trace] == [lenet_trace[i] for i in (1, 3, 4, 6)] + [
-        lenet_trace[i]._replace(layer="UndrawnLinear") for i in (8, 10, 12)
-    ]
+    assert [layer for _, layer in trace] == [lenet_trace[i] for i in (1, 3, 4, 6, 8, 10, 12)]
     assert "61,706 parameters, 416,520 multiply-adds" in shapes.draw_sizes(shapes.Sizes()).svg()
+    assert "This is LeNet" in shapes.draw_sizes(shapes.Sizes()).svg()
+    changed = shapes.Sizes(kernel2=3, pooling1="max", dense_inputs=576)
+    assert shapes.changes(changed) == [
+        "pooling 1 average → max", "conv 2 kernel 5 → 3", "dense 1 expects 400 → 576"
+    ]  # fmt: skip
 
 
 def test_what_does_not_fit_is_explained():
@@ -226,42 +322,35 @@ def test_the_shape_explorer_follows_its_controls():
     assert explorer.sizes == shapes.Sizes()
 
 
-def test_a_network_whose_weights_blew_up_can_be_looked_at(images):
+def diverged():
     net = lenet.make_lenet()
     for value in net.parameters():
         nn.init.constant_(value, float("nan"))
-    few_images = lenet.ImageDataset(images.images[:20], images.labels[:20])
-    blown = lenet.Run("", 1, 9.0, "cpu", train=[(1.0, float("nan"), 0.1)], test=[(1.0, 0.1)])
-    blown.checkpoints = [net.state_dict(), net.state_dict()]
-    for explorer in (
-        convolution.ConvolutionExplorer(net, few_images),
-        confusion.ConfusionExplorer(net, few_images, lenet.DIGITS),
-        epochs.EpochExplorer(blown, few_images, lenet.DIGITS),
-        drawing.DrawingExplorer({"digits": (net, lenet.DIGITS)}),
-        distortion.DistortionExplorer(net, few_images, lenet.DIGITS),
-    ):
-        places = re.findall(r' (?:points|[xy]|width|height)="([^"]*)"', svg_of(explorer))
-        assert len(places) > 50
-        assert not any("nan" in place or "inf" in place for place in places)
+    return net
 
 
-def test_an_explorer_leaves_the_network_in_the_mode_that_it_was_in(images):
-    net = lenet.make_lenet()
-    for training in (True, False):
-        net.train(training)
-        net[2].eval()  # a mode that it has for a reason of its own
-        pieces.read_image(net, images[[0]][0])
-        assert net.training is training and not net[2].training
+def test_a_diverged_network_can_be_looked_at(images):
+    explorer = convolution.ConvolutionExplorer(diverged(), images)
+    places = re.findall(r' (?:points|[xy]|width|height)="([^"]*)"', svg_of(explorer))
+    assert len(places) > 50
+    assert not any("nan" in place or "inf" in place for place in places)
 
 
-# ---------------------------------------------------------------------------- confusion
+# ---------------------------------------------------------------------------- reading
+
+
+def weights(net, name):
+    return saved.load_weights(net, lenet.COURSE / "notebooks" / "weights" / name)
 
 
 @pytest.fixture(scope="module")
 def trained():
-    return saved.load_weights(
-        lenet.make_lenet(), lenet.COURSE / "notebooks" / "weights" / "fashion_mnist.pt"
-    )
+    return weights(lenet.make_lenet(), "fashion_mnist.pt")
+
+
+@pytest.fixture(scope="module")
+def digits_net():
+    return weights(lenet.make_lenet(), "mnist.pt")
 
 
 @pytest.fixture(scope="module")
@@ -269,60 +358,257 @@ def some(images):
     return lenet.ImageDataset(images.images[:600], images.labels[:600])
 
 
+@pytest.fixture(scope="module")
+def twenty(images):
+    return lenet.ImageDataset(images.images[:20], images.labels[:20])
+
+
+def test_the_activations_of_an_image_are_the_networks_own(trained, images):
+    X, _ = images[[3]]
+    prediction, outputs = pieces.predict_image(trained, X), lenet.activations(trained, X)
+    places = {"conv 1": 2, "pool 1": 3, "conv 2": 5, "pool 2": 6, "dense 1": 9, "dense 2": 11}
+    places["logits"] = 12
+    assert [name for name, _ in prediction.activations] == [*places]
+    for name, output in prediction.activations:
+        assert torch.equal(output, outputs[places[name]][0])
+    assert torch.equal(prediction.probabilities, outputs[-1][0].softmax(dim=0))
+    assert prediction.predicted == outputs[-1].argmax()
+    assert prediction.words(lenet.FASHION_LABELS) == "trouser, 99.8 %"
+
+
+OTHERS = {  # networks that are no LeNet, and the layers that are seen
+    "dense only": (lambda: [nn.Flatten(), nn.Linear(784, 300), nn.ReLU(), nn.Linear(300, 10)], 1),
+    "one layer": (lambda: [nn.Flatten(), nn.Linear(784, 10)], 0),
+    "nested": (
+        lambda: [
+            nn.Sequential(nn.Conv2d(1, 40, (3, 7), padding="same"), nn.BatchNorm2d(40), nn.ReLU()),
+            nn.Sequential(nn.AdaptiveAvgPool2d((2, 5)), nn.Flatten(), nn.Linear(400, 10)),
+        ],
+        2,
+    ),
+    "deep": (
+        lambda: [
+            *(nn.Conv2d(1 if i == 0 else 3, 3, 3, padding=1) for i in range(12)),
+            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.5), nn.Linear(3, 10),
+        ],
+        13,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_anything_but_lenet_is_drawn_layer_beside_layer(name, twenty, tmp_path, monkeypatch):
+    monkeypatch.setenv("LENET_RUNS", str(tmp_path))
+    make, layers = OTHERS[name]
+    net = nn.Sequential(*make())
+    X, _ = twenty[[0]]
+    picture = Picture(200, pieces.WIDTH)
+    pieces.draw_layers(picture, X, pieces.predict_image(net, X).activations, 0, 0)
+    drawn = re.findall(r'<image x="(.*?)" y=".*?" width="(.*?)"', picture.svg())
+    assert len(drawn) == 1 + layers
+    end = 0
+    for x, width in drawn:
+        assert end <= float(x) + 0.1  # in the SVG places are rounded
+        end = float(x) + float(width)
+    assert end <= pieces.WIDTH + 0.2
+    run = lenet.Run("", 1, 0.1, "cpu", train=[(1.0, 2.3, 0.1)], test=[(1.0, 0.1)])
+    run.checkpoints = [net.state_dict(), net.state_dict()]
+    for explorer in (
+        confusion.ConfusionExplorer(net, twenty, lenet.FASHION_LABELS),
+        epochs.EpochExplorer(run, twenty, lenet.FASHION_LABELS, net=net),
+        drawing.DrawingExplorer({"clothes": (net, lenet.FASHION_LABELS)}),
+        distortion.DistortionExplorer(net, twenty, lenet.FASHION_LABELS),
+    ):
+        assert " %" in svg_of(explorer)
+
+
+def test_a_diverged_network_predicts_nothing(twenty):
+    net, sentence = diverged(), "logits are not finite numbers"
+    with pytest.raises(ValueError, match=sentence):
+        confusion.ConfusionExplorer(net, twenty, lenet.DIGITS)
+    with pytest.raises(ValueError, match=sentence):
+        distortion.DistortionExplorer(net, twenty, lenet.DIGITS)
+    run = lenet.Run("", 1, 9.0, "cpu", train=[(1.0, float("nan"), 0.1)], test=[(1.0, 0.1)])
+    run.checkpoints = [lenet.make_lenet().state_dict(), net.state_dict()]
+    for explorer in (
+        drawing.DrawingExplorer({"digits": (net, lenet.DIGITS)}),
+        epochs.EpochExplorer(run, twenty, lenet.DIGITS),
+    ):
+        assert sentence in explorer.describe()
+        assert not re.search(r"nan|inf| %|reads", svg_of(explorer))
+
+
+def test_a_layer_that_does_not_fit_any_more_is_said(digits_net):
+    """And no old prediction is left on the screen."""
+    net = copy.deepcopy(digits_net)
+    explorer = drawing.DrawingExplorer({"digits": (net, lenet.DIGITS)})
+    net[8] = nn.Linear(300, 120)
+    explorer.start.value = 4
+    assert "expects 300 values per image and gets 400" in svg_of(explorer)
+    assert " %" not in svg_of(explorer)
+    net[8] = copy.deepcopy(digits_net[8])
+    explorer.start.value = 5
+    assert "reads 5" in svg_of(explorer)
+
+
+def test_what_a_callback_raises_is_said_in_the_card(
+    digits_net, trained, twenty, tmp_path, monkeypatch
+):
+    readers = {"digits": (digits_net, lenet.DIGITS), "clothes": (trained, lenet.FASHION_LABELS)}
+    drawn = drawing.DrawingExplorer(readers)
+    monkeypatch.setenv("LENET_RUNS", str(tmp_path))
+    distorted = distortion.DistortionExplorer(trained, twenty, lenet.FASHION_LABELS)
+    monkeypatch.setenv("LENET_DATA", str(tmp_path))  # without any images
+    drawn.kind.value = "clothes"
+    assert "make data" in svg_of(drawn) and " %" not in svg_of(drawn)
+    (tmp_path / distortion.FILE).mkdir()  # a folder where the file should be
+    distorted.button.click()
+    distorted.thread.join()
+    assert distortion.FILE in svg_of(distorted)
+
+
+class Watched(nn.Identity):
+    """A layer that notes which of its copies are called."""
+
+    called: ClassVar[set[int]] = set()
+
+    def forward(self, X):
+        self.called.add(id(self))
+        return X
+
+
+def test_a_network_that_trains_in_a_cell_is_left_in_peace(twenty, monkeypatch, tmp_path):
+    """Callbacks have a thread of their own: in evaluation mode it would train without dropout."""
+    monkeypatch.setenv("LENET_RUNS", str(tmp_path))
+    net = lenet.make_lenet().insert(1, Watched())
+    seen = confusion.ConfusionExplorer(net, twenty, lenet.FASHION_LABELS)
+    drawn = drawing.DrawingExplorer({"clothes": (net, lenet.FASHION_LABELS)})
+    distorted = distortion.DistortionExplorer(net, twenty, lenet.FASHION_LABELS)
+    Watched.called.clear()
+    for act in (seen.refresh, drawn.refresh, distorted.refresh, distorted.measure):
+        act()
+        assert Watched.called and id(net[1]) not in Watched.called
+        Watched.called.clear()
+
+
+# ---------------------------------------------------------------------------- softmax, descent
+
+
+def test_softmax_loss_and_gradient_are_pytorchs():
+    logits = torch.randn(10, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    step = softmax.softmax_step(logits.detach(), 3)
+    loss = nn.functional.cross_entropy(logits[None], torch.tensor([3]))
+    loss.backward()
+    assert step.loss == pytest.approx(loss.item(), abs=1e-6)
+    assert torch.allclose(step.gradient, logits.grad, atol=1e-6)
+
+
+def test_the_softmax_explorer_follows_its_controls():
+    explorer = softmax.SoftmaxExplorer(torch.linspace(-2, 2, 10), 6, lenet.FASHION_LABELS)
+    before, loss = svg_of(explorer), explorer.step.loss
+    explorer.logit.value = 4.0
+    assert explorer.step.loss < loss and svg_of(explorer) != before
+    explorer.chosen.value = 0
+    assert explorer.logit.value == -2
+    x, width = softmax.COLUMNS["logits"]
+    explorer.view.press(x + width / 2 + 1, softmax.TOP + 2.5 * softmax.ROW)
+    assert explorer.chosen.value == 2 and 0 < explorer.logit.value < 0.2
+    explorer.view.arrow(1, 1)
+    assert explorer.chosen.value == 3
+    assert explorer.logits[3].item() == pytest.approx(-2 + 3 * 4 / 9 + 0.25, abs=1e-5)
+    assert pieces.number(explorer.step.loss, 3) in explorer.describe()
+    for bad in (torch.zeros(9), torch.full((10,), float("nan"))):
+        with pytest.raises(ValueError, match="ten finite logits"):
+            softmax.SoftmaxExplorer(bad, 0, lenet.FASHION_LABELS)
+
+
+def test_descending_is_pytorchs_sgd():
+    surface = descent.valley()
+    found = descent.descend(surface, surface.start, 0.05, 0.5, 20)
+    weights = nn.Parameter(torch.tensor([surface.start]))
+    optimizer = torch.optim.SGD([weights], lr=0.05, momentum=0.5)
+    for point in found.points:
+        assert torch.allclose(weights[0], point, atol=1e-5)
+        optimizer.zero_grad()
+        surface.loss(weights).sum().backward()
+        optimizer.step()
+
+
+def test_what_a_descent_did_is_said():
+    explorer = descent.DescentExplorer([descent.valley(), descent.saddle()])
+    for lr, momentum, word in (
+        (-3, 0, "creeps"), (-1.2, 0, "comes"), (-1.2, 0.9, "swings"), (0, 0, "jumps")
+    ):  # fmt: skip
+        explorer.lr.value, explorer.momentum.value = lr, momentum
+        assert explorer.describe().startswith(f"It {word}")
+    explorer.which.value = 1
+    assert explorer.start == pytest.approx((0.06, -0.02))
+    frame = descent.Frame(46, 340, (-1.0, -1.0), (1.0, 1.0))
+    assert frame.ends([[0.0, 0.0], [4.0, 2.0], [0.0, 0.0]]) == [[0.0, 0.0], [1.0, 0.5]]
+    explorer.view.press(46 + 170, descent.TOP + 170)
+    assert explorer.start == pytest.approx((0, 0), abs=1e-6)
+
+
+def test_the_loss_along_one_weight_leaves_the_network_as_it_was(trained, some):
+    before = copy.deepcopy(trained.state_dict())
+    index, now = (3, 0, 2, 2), before["1.weight"][3, 0, 2, 2].item()
+    surface = descent.one_weight(trained, some, 1, index, low=now - 1, high=now + 1)
+    assert all(torch.equal(before[name], value) for name, value in trained.state_dict().items())
+    X, y = some[list(range(len(some)))]
+    loss = nn.functional.cross_entropy(trained(X), y).item()
+    assert surface.loss(torch.tensor([[now]])).item() == pytest.approx(loss, abs=1e-3)
+
+
+# ---------------------------------------------------------------------------- confusion
+
+
 def test_the_matrix_counts_every_image_once_and_where_it_belongs(trained, some):
-    answers = confusion.answer_all(trained, some)
+    predictions = confusion.predict_all(trained, some)
     X, y = some[list(range(600))]
     y_hat = lenet.predict(trained, X).argmax(dim=1)
-    for truth in range(10):
-        for answer in range(10):
-            numbers = confusion.images_behind(answers, truth, answer)
-            assert sorted(numbers) == [
-                i for i in range(600) if y[i] == truth and y_hat[i] == answer
-            ]
-            assert answers.matrix[truth, answer] == len(numbers)
-            certain = answers.certainty[numbers].tolist()
-            assert certain == sorted(certain, reverse=True)
-    accuracy = answers.matrix.diagonal().sum().item() / 600
-    iterator = lenet.batches(some, 256, shuffle=False)
-    assert accuracy == lenet.evaluate_accuracy_gpu(trained, iterator)
+    for target, predicted in product(range(10), repeat=2):
+        numbers = confusion.images_behind(predictions, target, predicted)
+        expected = ((y == target) & (y_hat == predicted)).nonzero().flatten().tolist()
+        assert sorted(numbers) == expected
+        assert predictions.matrix[target, predicted] == len(numbers)
+        confidence = predictions.confidence[numbers].tolist()
+        assert confidence == sorted(confidence, reverse=True)
+
+
+def test_the_occlusion_map_shows_where_the_prediction_comes_from():
+    """A network that looks at one pixel only: covering that pixel, and no other, costs all."""
+    net = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+    nn.init.zeros_(net[1].weight)
+    nn.init.zeros_(net[1].bias)
+    with torch.no_grad():
+        net[1].weight[3, 28 * 20 + 9] = 100  # row 20, column 9
+    fall = confusion.occlusion_map(net, torch.ones(1, 1, 28, 28), 3)
+    assert fall.shape == (28, 28)
+    assert fall[20, 9] == pytest.approx(0.9)  # from 1 to a tenth, whichever square covers it
+    far = torch.ones(28, 28, dtype=bool)
+    far[14:27, 3:16] = False  # 6 pixels around it: in no square with it
+    assert fall[far].abs().max() < 1e-6
 
 
 def test_the_confusion_explorer_follows_clicks_and_controls(trained, some):
     explorer = confusion.ConfusionExplorer(trained, some, lenet.FASHION_LABELS)
-    assert explorer.truth.value != explorer.answer.value  # it opens on a mistake
-    margin, cell = pieces.MARGIN, confusion.CELL
-    explorer.view._clicked(
-        margin + confusion.LEFT + 7.5 * cell, margin + confusion.TOP + 7.5 * cell
-    )
-    assert (explorer.truth.value, explorer.answer.value) == (7, 7)
-    assert explorer.reading.probabilities.argmax() == 7
+    assert explorer.target.value != explorer.predicted.value  # it opens on a mistake
+    click(explorer, "matrix", 7.5 / 10, 7.5 / 10)
+    assert (explorer.target.value, explorer.predicted.value) == (7, 7)
     before = svg_of(explorer)
-    thumb = confusion.THUMB
-    explorer.view._clicked(margin + confusion.SHELF + 2.5 * thumb, margin + 28 + 1.5 * thumb)
+    click(explorer, "shelf", 2.5 / confusion.COLUMNS, 1.5 / confusion.ROWS)
     assert explorer.position.value == confusion.COLUMNS + 2
     assert svg_of(explorer) != before
-    explorer.view._pressed("ArrowLeft", False, False, False)
+    explorer.view.arrow(-1, 0)
     assert explorer.position.value == confusion.COLUMNS + 1
     explorer.position.value = confusion.PAGE  # the next page
-    explorer.truth.value = 9
+    explorer.target.value = 9
     assert explorer.position.value == 0
-    explorer.truth.value, explorer.answer.value = 1, 9  # no trouser is taken for a boot
-    assert explorer.reading is None
+    explorer.target.value, explorer.predicted.value = 1, 9  # no trouser is taken for a boot
     assert "No image here" in svg_of(explorer)
 
 
-# ---------------------------------------------------------------------------- reading, epochs
-
-
-def test_the_stages_of_an_image_are_the_networks_own_outputs(trained, images):
-    X, _ = images[[3]]
-    reading = pieces.read_image(trained, X)
-    outputs = lenet.activations(trained, X)
-    places = {"conv 1": 2, "pool 1": 3, "conv 2": 5, "pool 2": 6, "dense 1": 9, "dense 2": 11}
-    assert [name for name, _ in reading.stages] == [*places, "scores"]
-    for name, output in reading.stages[:-1]:
-        assert torch.equal(output, outputs[places[name]][0])
-    assert torch.equal(reading.probabilities, outputs[-1][0].softmax(dim=0))
+# ---------------------------------------------------------------------------- epochs
 
 
 @pytest.fixture(scope="module")
@@ -338,19 +624,17 @@ def test_every_epoch_shows_the_network_that_the_run_kept(run, images):
         explorer.epoch.value = epoch
         net = lenet.make_lenet()
         net.load_state_dict(run.checkpoints[epoch])
-        expected = lenet.predict(net, X)
-        assert torch.equal(lenet.predict(explorer.net, X), expected)
-        assert pieces.percent(expected.max()) in svg_of(explorer)
+        assert pieces.percent(lenet.predict(net, X).max()) in svg_of(explorer)
         seen.add(svg_of(explorer))
     assert len(seen) == 11
-    explorer.view._clicked(pieces.MARGIN + 40 + 54 * 3, 100)  # on the curve, at epoch 3
+    click(explorer, "curve", (8 + 0.3 * epochs.CURVE[2]) / (16 + epochs.CURVE[2]), 0.5)
     assert explorer.epoch.value == 3
-    explorer.view._pressed("ArrowRight", False, False, False)
-    assert explorer.epoch.value == explorer.play.value == 4
-    explorer.play.value = 6
-    assert explorer.epoch.value == 6
+    explorer.view.arrow(1, 0)
+    assert explorer.epoch.value == 4
     explorer.image.value = 17
     assert svg_of(explorer) not in seen
+    explorer.start.click()
+    assert explorer.epoch.value == 0
 
 
 def test_a_run_that_was_stopped_or_is_of_another_network(run, images):
@@ -359,7 +643,6 @@ def test_a_run_that_was_stopped_or_is_of_another_network(run, images):
         train=[*run.train[:24], (1.37, float("nan"), 0.1)],
     )  # fmt: skip
     explorer = epochs.EpochExplorer(stopped, images, lenet.FASHION_LABELS)
-    assert epochs.epochs_of(stopped) == [0.0, 1.0, 1.37]
     assert "1.37 of 10 epochs" in explorer.describe()
     assert "nan" not in svg_of(explorer)
     with pytest.raises(ValueError, match="no checkpoints"):
@@ -377,25 +660,9 @@ def test_a_run_that_was_stopped_or_is_of_another_network(run, images):
 def test_a_digit_of_mnist_drawn_again_is_that_digit():
     mnist = lenet.load_images("MNIST", train=False)
     for i in range(0, 10000, 7):
-        image = mnist.images[i].numpy()
         moved = np.zeros((60, 60), np.uint8)
-        moved[i % 32 : i % 32 + 28, i % 19 : i % 19 + 28] = image
-        assert torch.equal(drawing.as_mnist(moved), mnist[[i]][0]), i
-
-
-def test_a_large_drawing_is_read_like_the_small_digit():
-    mnist = lenet.load_images("MNIST", train=False)
-    net = saved.load_weights(
-        lenet.make_lenet(), lenet.COURSE / "notebooks" / "weights" / "mnist.pt"
-    )
-    X, y = mnist[list(range(1000))]
-    large = [Image.fromarray(i.numpy()).resize((280, 280)) for i in mnist.images[:1000]]
-    redrawn = torch.cat([drawing.as_mnist(np.asarray(ink)) for ink in large])
-
-    def accuracy(X):
-        return (lenet.predict(net, X).argmax(dim=1) == y).float().mean().item()
-
-    assert accuracy(redrawn) > accuracy(X) - 0.01
+        moved[i % 32 : i % 32 + 28, i % 19 : i % 19 + 28] = mnist.images[i].numpy()
+        assert torch.equal(preprocessing.as_mnist(moved), mnist[[i]][0]), i
 
 
 @few
@@ -405,7 +672,7 @@ def test_a_large_drawing_is_read_like_the_small_digit():
     )
 )
 def test_any_drawing_becomes_an_image(ink):
-    for make, longest in ((drawing.as_mnist, 20), (drawing.as_fashion_mnist, 28)):
+    for make, longest in ((preprocessing.as_mnist, 20), (preprocessing.as_fashion_mnist, 28)):
         X = make(ink)
         checks.batch(X)
         rows, columns = X[0, 0].sum(dim=1).nonzero(), X[0, 0].sum(dim=0).nonzero()
@@ -418,34 +685,108 @@ def test_any_drawing_becomes_an_image(ink):
 def test_clothes_fill_the_image_and_stand_in_its_middle():
     ink = np.zeros((280, 280), np.uint8)
     ink[20:160, 200:270] = 255  # 140 high, 70 wide
-    X = drawing.as_fashion_mnist(ink)
+    X = preprocessing.as_fashion_mnist(ink)
     assert X.sum() == 28 * 14
     assert X[0, 0, :, 7:21].min() == 1
     with pytest.raises(ValueError, match=r"float64 \(28, 28\)"):
-        drawing.as_mnist(np.zeros((28, 28)))
+        preprocessing.as_mnist(np.zeros((28, 28)))
 
 
-def test_the_drawing_explorer_reads_while_one_draws(trained):
-    net = saved.load_weights(
-        lenet.make_lenet(), lenet.COURSE / "notebooks" / "weights" / "mnist.pt"
-    )
-    explorer = drawing.DrawingExplorer(
-        {"digits": (net, lenet.DIGITS), "clothes": (trained, lenet.FASHION_LABELS)}
-    )
-    explorer.clear.click()
-    assert "nothing drawn yet" in svg_of(explorer)
-    left, top = pieces.MARGIN, pieces.MARGIN + drawing.TOP
+def on_paper(digit):
+    """An MNIST digit as somebody writes it: black on a large white sheet, not in its middle."""
+    ink = Image.fromarray(255 - digit.numpy()).resize((200, 200), Image.Resampling.BICUBIC)
+    sheet = Image.new("L", (400, 480), 255)
+    sheet.paste(ink, (80, 150))
+    return sheet
+
+
+def photographed(sheet, seed):
+    """The same under a lamp at one side, a little out of focus, with noise."""
+    draws = np.random.default_rng(seed)
+    paper = np.asarray(sheet.filter(ImageFilter.GaussianBlur(2)), dtype=float) / 255
+    down, across = np.mgrid[0 : 1 : 1j * len(paper), 0 : 1 : 1j * paper.shape[1]]
+    side = draws.uniform(0, 2 * np.pi)
+    light = 170 - 90 * (np.cos(side) * (across - 0.5) + np.sin(side) * (down - 0.5))
+    seen = light * (0.15 + 0.85 * paper) + draws.normal(0, 10, paper.shape)
+    return Image.fromarray(seen.clip(0, 255).astype(np.uint8))
+
+
+def file_of(image, kind="PNG"):
+    memory = io.BytesIO()
+    image.save(memory, kind)
+    return memory.getvalue()
+
+
+@pytest.mark.parametrize("photograph", [False, True])
+@pytest.mark.parametrize("light_paper", [True, False])
+def test_handwriting_on_paper_is_read(digits_net, photograph, light_paper):
+    """Ten digits, one of each: without preprocessing one or two of them are read."""
+    mnist = lenet.load_images("MNIST", train=False)
+    before, after = 0, 0
+    for label in range(10):
+        sheet = on_paper(mnist.images[mnist.labels == label][0])
+        sheet = photographed(sheet, label) if photograph else sheet
+        sheet = sheet if light_paper else ImageOps.invert(sheet)
+        steps = preprocessing.ink_of_photograph(file_of(sheet, "JPEG"))
+        ink = list(steps.values())[-1]
+        before += (
+            lenet.predict(digits_net, preprocessing.as_mnist(np.asarray(sheet))).argmax() == label
+        )
+        after += lenet.predict(digits_net, preprocessing.as_mnist(ink)).argmax() == label
+    assert after == 10
+    assert before <= 2 or not (photograph or light_paper)
+
+
+def test_a_drawing_on_nothing_is_on_white():
+    image = Image.new("RGBA", (100, 100))
+    ImageDraw.Draw(image).line([(50, 20), (50, 80)], fill=(0, 0, 90, 255), width=8)
+    X = preprocessing.as_mnist(list(preprocessing.ink_of_photograph(file_of(image)).values())[-1])
+    assert X[0, 0, 6:22, 13:15].min() > 0.5 and X[0, 0, :, :11].max() == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "cannot be read as a picture"),
+        (b"%PDF-1.7 and so on", "cannot be read as a picture"),
+        (file_of(Image.new("L", (300, 300), 255))[:-60], "cannot be read as a picture"),
+        (file_of(Image.new("L", (300, 300), 255)), "no ink"),
+        (file_of(Image.new("L", (1, 1))), "no ink"),
+        (file_of(photographed(Image.new("L", (300, 400), 255), 1)), "no ink"),
+        (file_of(Image.effect_noise((300, 300), 60)), "no ink"),
+    ],
+)
+def test_a_picture_that_cannot_be_read_is_refused(content, message):
+    with pytest.raises(ValueError, match=message):
+        preprocessing.ink_of_photograph(content)
+
+
+@pytest.fixture
+def draw_with(digits_net, trained):
+    """A drawing explorer, and a function that draws in its field."""
+    readers = {"digits": (digits_net, lenet.DIGITS), "clothes": (trained, lenet.FASHION_LABELS)}
+    explorer = drawing.DrawingExplorer(readers)
 
     def draw(*places):
-        first, *others = places
-        explorer.view._clicked(left + first[0], top + first[1])
+        (x, y), *others = places
+        click(explorer, "field", x / 280, y / 280)
         for x, y in others:
-            explorer._moved(left + x, top + y)
-        explorer._ended()
+            explorer.view.move(x, drawing.TOP + y)
+        explorer.view.release()
 
-    draw((80, 60), (200, 60), (120, 240))
-    assert "reads 7" in svg_of(explorer)
-    explorer._moved(left + 10, top + 10)  # the mouse button is up: nothing is drawn
+    return explorer, draw
+
+
+SEVEN = (80, 60), (200, 60), (120, 240)
+
+
+def test_the_drawing_explorer_reads_while_one_draws(draw_with):
+    explorer, draw = draw_with
+    explorer.clear.click()
+    assert "nothing drawn yet" in svg_of(explorer) and "%" not in svg_of(explorer)
+    draw(*SEVEN)
+    assert "reads 7" in svg_of(explorer) and "reads 7" in explorer.describe()
+    explorer.view.move(10, drawing.TOP + 10)  # the button is up
     assert explorer.ink.getpixel((10, 10)) == 0
     seven = explorer.image
     explorer.left.click()
@@ -456,18 +797,62 @@ def test_the_drawing_explorer_reads_while_one_draws(trained):
     explorer.tool.value = True  # the eraser
     explorer.width.value = 60
     draw((140, 20), (142, 260))
-    assert not explorer.image.any()
+    assert "nothing drawn yet" in svg_of(explorer)
     explorer.tool.value = False
-    explorer.view._pressed("ArrowDown", False, False, False)
+    explorer.view.arrow(0, 1)
     assert explorer.image.any()
-    explorer.start.value = 3
-    assert "reads 3" in svg_of(explorer)
     explorer.kind.value = "clothes"
     explorer.start.value = lenet.FASHION_LABELS.index("trouser")
     assert "reads trouser" in svg_of(explorer)
 
 
-def test_a_reader_of_another_kind_is_refused(trained):
+def test_the_first_stroke_clears_a_test_image(draw_with):
+    explorer, draw = draw_with
+    explorer.start.value = 3
+    assert "reads 3" in svg_of(explorer)
+    draw(*SEVEN)
+    assert "reads 7" in svg_of(explorer) and explorer.start.value == -1
+    draw((40, 150), (60, 150))  # the second stroke clears nothing
+    assert explorer.ink.getpixel((140, 60)) == explorer.ink.getpixel((50, 150)) == 255
+    explorer.start.value = 3
+    three = np.asarray(explorer.ink) > 0
+    explorer.tool.value = True
+    draw((140, 140))  # the eraser takes away a part
+    left = np.asarray(explorer.ink) > 0
+    assert 0.5 * three.sum() < left.sum() < three.sum()
+
+
+@pytest.mark.parametrize(
+    "ends", [((2, 2), (278, 278)), ((3, 140), (278, 140)), ((270, 4), (276, 60))]
+)
+def test_rotating_cuts_no_ink_off(ends):
+    ink = drawing.empty_field()
+    drawing.draw_stroke(ink, *ends, 5, 255)
+    length = math.dist(*ends)
+    for _ in range(24):
+        ink = drawing.rotated(ink, 15)
+        left, top, right, bottom = ink.getbbox()
+        longest = math.hypot(right - left, bottom - top)
+        assert longest > 0.8 * min(length, 280)
+
+
+def test_a_photograph_is_read_step_by_step(draw_with):
+    explorer, draw = draw_with
+    mnist = lenet.load_images("MNIST", train=False)
+    photograph = file_of(photographed(on_paper(mnist.images[0]), 0))
+    upload(explorer, photograph)
+    assert "reads 7" in svg_of(explorer) and explorer.start.value == -1
+    steps = preprocessing.ink_of_photograph(photograph)
+    assert all(f"{i}. {step}" in svg_of(explorer) for i, step in enumerate(steps, start=1))
+    upload(explorer, b"no picture")
+    assert "this file cannot be read as a picture" in svg_of(explorer)
+    assert "reads" not in svg_of(explorer)
+    upload(explorer, photograph)
+    draw((140, 40), (142, 240))  # in an empty field again
+    assert "reads 1" in svg_of(explorer) and "cannot" not in svg_of(explorer)
+
+
+def test_readers_of_another_kind_are_refused(trained):
     with pytest.raises(ValueError, match="digits or clothes, not 'letters'"):
         drawing.DrawingExplorer({"letters": (trained, lenet.DIGITS)})
     with pytest.raises(ValueError, match="10 classes, these are 9"):
@@ -485,8 +870,8 @@ def test_shifts_and_quarter_turns_are_exact(images):
     assert right[..., :3].max() < 1e-5
     down = distortion.distort(X, down=-2)
     assert torch.allclose(down[..., :-2, :], X[..., 2:, :], atol=1e-5)
-    turned = distortion.distort(X, turn=90)
-    assert torch.allclose(turned, X.rot90(-1, (2, 3)), atol=1e-5)  # clockwise
+    rotated = distortion.distort(X, rotation=90)
+    assert torch.allclose(rotated, X.rot90(-1, (2, 3)), atol=1e-5)  # clockwise
 
 
 def test_scale_blur_and_noise_do_what_they_say():
@@ -507,8 +892,11 @@ def test_scale_blur_and_noise_do_what_they_say():
     assert torch.equal(noisy, distortion.distort(grey, noise=0.1))
 
 
+KINDS = distortion.DISTORTIONS
+
+
 @few
-@given(st.fixed_dictionaries({k: st.floats(w.low, w.high) for k, w in distortion.KINDS.items()}))
+@given(st.fixed_dictionaries({k: st.floats(what.low, what.high) for k, what in KINDS.items()}))
 def test_any_distortion_leaves_an_image(amounts):
     X = torch.rand(2, 1, 28, 28, generator=torch.Generator().manual_seed(0))
     checks.batch(distortion.distort(X, **amounts))
@@ -516,7 +904,7 @@ def test_any_distortion_leaves_an_image(amounts):
 
 def test_amounts_that_make_no_sense_are_refused(images):
     X, _ = images[[0]]
-    for amounts in (dict(scale=0), dict(blur=-1), dict(noise=-0.1), dict(turn=float("nan"))):
+    for amounts in (dict(scale=0), dict(blur=-1), dict(noise=-0.1), dict(rotation=float("nan"))):
         with pytest.raises(ValueError, match=r"must be"):
             distortion.distort(X, **amounts)
 
@@ -530,17 +918,17 @@ def test_the_curves_are_measured_on_all_images_and_kept(trained, some, tmp_path,
     assert explorer.button.disabled
     explorer.thread.join()
     assert "not measured yet" not in svg_of(explorer)
-    assert not explorer.button.disabled
     assert explorer.button.description == "measure again (a minute)"
+    assert not explorer.button.disabled
     X, y = few_images[list(range(100))]
     for kind in ("right", "blur"):
+        assert {-2, -1, 1, 2} <= {amount for amount, _ in explorer.curves["right"]}
         for amount, accuracy in explorer.curves[kind]:
             y_hat = lenet.predict(trained, distortion.distort(X, **{kind: amount})).argmax(dim=1)
             assert accuracy == pytest.approx((y_hat == y).float().mean().item())
     # Kept for this network and these images, and for no other.
-    again = distortion.DistortionExplorer(trained, few_images, lenet.FASHION_LABELS)
-    assert again.curves.keys() == explorer.curves.keys()
-    assert again.curves["turn"] == [list(point) for point in explorer.curves["turn"]]
+    kept = distortion.stored_curves(trained, few_images)
+    assert kept == {k: list(map(list, curve)) for k, curve in explorer.curves.items()}
     assert distortion.stored_curves(lenet.make_lenet(), few_images) == {}
     assert distortion.stored_curves(trained, some) == {}
     # Another processor's rounding makes no other network of it, a step of training does.
@@ -548,29 +936,28 @@ def test_the_curves_are_measured_on_all_images_and_kept(trained, some, tmp_path,
     with torch.no_grad():
         for weights in other.parameters():
             weights *= 1 + 1e-6 * torch.randn_like(weights)
-    assert distortion.stored_curves(other, few_images) == again.curves
-    torch.nn.functional.cross_entropy(other(X), y).backward()
+    assert distortion.stored_curves(other, few_images) == kept
+    nn.functional.cross_entropy(other(X), y).backward()
     torch.optim.SGD(other.parameters(), lr=0.1).step()
     assert distortion.stored_curves(other, few_images) == {}
-    (tmp_path / distortion.FILE).write_text("{damaged")
-    assert distortion.stored_curves(trained, few_images) == {}
+    distortion.measure_curves(other, few_images)  # beside the first one's, not in its place
+    assert distortion.stored_curves(trained, few_images) == kept
+    for damaged in ("{damaged", "3", "[3]", '[{"images": 1}]'):
+        (tmp_path / distortion.FILE).write_text(damaged)
+        assert distortion.stored_curves(trained, few_images) == {}
 
 
 @pytest.mark.parametrize(
-    ("dataset", "weights"), [("FashionMNIST", "fashion_mnist.pt"), ("MNIST", "mnist.pt")]
+    ("dataset", "name"), [("FashionMNIST", "fashion_mnist.pt"), ("MNIST", "mnist.pt")]
 )
 def test_the_curves_that_come_with_the_course_are_those_of_its_weights(
-    dataset, weights, tmp_path, monkeypatch
+    dataset, name, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("LENET_RUNS", str(tmp_path))
-    net = saved.load_weights(lenet.make_lenet(), lenet.COURSE / "notebooks" / "weights" / weights)
-    images = lenet.load_images(dataset, train=False)
+    net, images = weights(lenet.make_lenet(), name), lenet.load_images(dataset, train=False)
     curves = distortion.stored_curves(net, images)
-    assert curves, (
-        "results/distortion.json is older than the weights: scripts/measure_distortion.py"
-    )
-    assert curves.keys() == distortion.KINDS.keys()
-    for kind in ("turn", "noise"):
+    assert curves, "results/distortion.json is older than the weights: make studies"
+    for kind in ("rotation", "noise", "right"):
         amount, accuracy = curves[kind][2]
         measured = distortion.accuracy_at(net, images, **{kind: amount})
         assert accuracy == pytest.approx(measured, abs=0.002)
@@ -578,9 +965,7 @@ def test_the_curves_that_come_with_the_course_are_those_of_its_weights(
 
 def test_the_distortion_explorer_follows_its_controls(some, tmp_path, monkeypatch):
     monkeypatch.setenv("LENET_RUNS", str(tmp_path))
-    net = saved.load_weights(
-        lenet.make_lenet(), lenet.COURSE / "notebooks" / "weights" / "fashion_mnist.pt"
-    )
+    net = weights(lenet.make_lenet(), "fashion_mnist.pt")
     explorer = distortion.DistortionExplorer(net, some, lenet.FASHION_LABELS)
     start = svg_of(explorer)
     for control in explorer.amounts.values():
@@ -588,18 +973,120 @@ def test_the_distortion_explorer_follows_its_controls(some, tmp_path, monkeypatc
         assert svg_of(explorer) != start
         explorer.reset.click()
         assert svg_of(explorer) == start
-    explorer.amounts["turn"].value = 90
+    explorer.amounts["rotation"].value = 90
     X, _ = some[[0]]
-    answer = lenet.predict(net, distortion.distort(X, turn=90)).argmax().item()
-    along = distortion.answers_along(net, X, "turn", distortion.slider_amounts("turn"))
-    assert along[-1] == answer
-    assert along[distortion.slider_amounts("turn").index(0)] == lenet.predict(net, X).argmax()
-    word = "still" if answer == lenet.predict(net, X).argmax() else "flips to"
-    assert f"{word} {lenet.FASHION_LABELS[answer]}" in svg_of(explorer)
-    explorer.view._clicked(pieces.MARGIN + 48 + 331 * 2 + 125, 310)  # the middle of "rotate"
-    assert explorer.amounts["turn"].value == 0
-    # Trained on, the network answers anew.
-    with torch.no_grad():
+    before = lenet.predict(net, X).argmax().item()
+    after = lenet.predict(net, distortion.distort(X, rotation=90)).argmax().item()
+    assert before != after  # seen on the strip below the curve, too
+    along = distortion.predictions_along(net, X, "rotation")
+    assert (along[18], along[-1]) == (before, after)
+    assert f"flips to {lenet.FASHION_LABELS[after]}" in svg_of(explorer)
+    assert svg_of(explorer).count(f">{lenet.FASHION_LABELS[after]}<") > 1
+    click(explorer, "rotation", 0.5, 0.5)
+    assert explorer.amounts["rotation"].value == 0
+    with torch.no_grad():  # trained on, the network predicts something else
         net[-1].bias[3] += 100
     explorer.refresh()
     assert "still dress" in svg_of(explorer)
+
+
+# ---------------------------------------------------------------------------- shuffled pixels
+
+
+def test_shuffling_partly():
+    torch.manual_seed(0)
+    X, permutation = torch.rand(2, 1, 28, 28), torch.randperm(784)
+    wholly = X.flatten(1)[:, permutation].reshape(X.shape)
+    assert shuffle.shuffle_partly(X, permutation, 1).equal(wholly)
+    assert shuffle.shuffle_partly(X, permutation, 0).equal(X)
+    half = shuffle.shuffle_partly(X, permutation, 0.5)
+    assert half.flatten(1).sort().values.equal(X.flatten(1).sort().values)
+    assert 0.2 < (half != X).float().mean() < 0.5
+
+
+def test_the_first_guess_counts(some):
+    torch.manual_seed(0)
+    nets, permutation = {"LeNet": lenet.make_lenet()}, torch.randperm(784)
+    explorer = shuffle.ShuffleExplorer(nets, some, permutation, lenet.FASHION_LABELS)
+    assert "100 % of its pixels" in explorer.describe()
+    target = explorer.target
+    explorer._click(target, 0.5, 0.5)
+    explorer._click((target + 1) % 10, 0.5, 0.5)
+    assert explorer.guess.value == target and explorer.scores[0]["you"]
+    assert "you 1" in explorer.score.value and lenet.FASHION_LABELS[target] in explorer.describe()
+    assert "it is this" in svg_of(explorer)
+    explorer.next.click()
+    assert explorer.guess.value is None and not explorer.guess.disabled
+    explorer.guess.value = (explorer.target + 1) % 10
+    assert "right of 2: you 1" in explorer.score.value
+
+
+def test_a_network_guesses_from_the_whole_shuffling(some):
+    torch.manual_seed(0)
+    net, permutation = lenet.make_lenet(nn.Tanh), torch.randperm(784)
+    explorer = shuffle.ShuffleExplorer({"LeNet": net}, some, permutation, lenet.FASHION_LABELS)
+    shuffled = shuffle.shuffle_partly(explorer.X, permutation, 1)
+    before = svg_of(explorer)
+    explorer.shuffled.value = 0
+    assert svg_of(explorer) != before
+    assert explorer.predicted == {"LeNet": lenet.predict(net, shuffled).argmax().item()}
+
+
+# ---------------------------------------------------------------------------- trust
+
+
+def test_fgsm_raises_the_loss_and_leaves_the_network_alone():
+    torch.manual_seed(0)
+    net = lenet.make_lenet(nn.Tanh).train()
+    X, y = torch.rand(8, 1, 28, 28), torch.arange(8)
+    attacked = trust.fgsm(net, X, y, 0.1)
+    loss = nn.functional.cross_entropy
+    assert loss(net(attacked), y) > loss(net(X), y)
+    assert (attacked - X).abs().max() <= 0.1 + 1e-6
+    assert attacked.min() >= 0 and attacked.max() <= 1
+    assert net.training and all(p.grad is None for p in net.parameters())
+
+
+def test_the_occlusion_map_of_a_network_that_looks_at_one_pixel():
+    class OnePixel(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.zeros(10))
+
+        def forward(self, X):
+            return nn.functional.pad(10 * X[:, 0, 20, 3, None], (0, 9)) + self.weight
+
+    X = torch.zeros(1, 1, 28, 28)
+    X[..., 20, 3] = 1
+    shades = trust.occlusion_map(OnePixel(), X, size=3)
+    covers = shades < shades.max() - 0.01
+    assert covers.nonzero().tolist() == [[r, c] for r in (19, 20, 21) for c in (2, 3, 4)]
+
+
+def test_the_temperature_is_that_of_the_logits():
+    torch.manual_seed(0)
+    logits = torch.randn(10)
+    found = trust.scaled(logits.softmax(dim=0), 2.5)
+    assert torch.allclose(found, (logits / 2.5).softmax(dim=0), atol=1e-6)
+
+
+def test_the_trust_explorer_follows_clicks_and_arrows(some):
+    torch.manual_seed(0)
+    explorer = trust.TrustExplorer(lenet.make_lenet(nn.Tanh), some, lenet.FASHION_LABELS)
+    explorer._click("place", 0.0, 0.99)
+    assert explorer.place == (27, 0)
+    explorer._arrow(-1, -1)
+    assert explorer.place == (26, 0)
+    covered, *_ = explorer.look()
+    assert (covered[0, 0, 26, :4] == 0.5).all()
+    explorer.epsilon.value = 0.1
+    explorer.size.value = 0
+    attacked, *_ = explorer.look()
+    assert 0 < (attacked - some[[0]][0]).abs().max() <= 0.1 + 1e-6
+    assert "an attack of 0.10" in explorer.describe()
+    explorer.temperature.value = 3.0
+    explorer.undo.click()
+    undone, _, prediction, _ = explorer.look()
+    assert undone.equal(some[[0]][0])
+    expected = lenet.predict(explorer.net, undone)[0]
+    assert prediction.probabilities.allclose(expected, atol=1e-6)

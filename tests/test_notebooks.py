@@ -28,6 +28,8 @@ CHAPTERS = [
         "03_training",
         "04_evaluation",
         "05_backpropagation",
+        "06_convolution",
+        "07_lenet5",
     )
 ]
 WITH_CLAIMS = [path for path in CHAPTERS if (claims.FOLDER / f"{path.stem}.py").exists()]

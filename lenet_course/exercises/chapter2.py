@@ -5,98 +5,59 @@ import lenet_helpers as lenet
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
-from .checking import (
-    NotYet,
-    brief,
-    call,
-    check,
-    count_parameters,
-    explain,
-    read_function,
-    read_layers,
-    read_number,
-    read_whole_number,
-    run_network,
-)
+from . import read
+from .checking import NotYet, brief, check, compare
+from .running import call, count_parameters, run_network
 
 
 def _convolutional_part(padding=2):
-    """A real LeNet up to and with Flatten."""
-    layers = list(lenet.make_lenet())[1:8]
-    layers[0] = nn.Conv2d(1, 6, kernel_size=5, padding=padding)
-    return layers
+    """A real LeNet from its first convolution to Flatten."""
+    net = lenet.make_lenet()[1:8]
+    net[0] = nn.Conv2d(1, 6, kernel_size=5, padding=padding)
+    return net
 
 
 def _values_of(layers, side):
     """How many values an image of `side` x `side` leaves after the layers."""
-    X = torch.zeros(1, 1, side, side)
-    for layer in layers:
-        X = layer(X)
-    return X[0].numel()
+    return layers(torch.zeros(1, 1, side, side)).numel()
 
 
-# ---------------------------------------------------------------------------- 2.1
+def _size(shape):
+    return " x ".join(map(str, shape))
 
 
 @check("2.1")
-def check_2_1(answer):
-    """`answer`: how many values Flatten delivers for images of 64 x 64 pixels."""
-    found = read_whole_number(answer)
-    layers = _convolutional_part()
+def check_2_1(answer_2_1):
+    """How many values Flatten delivers for images of 64 x 64 pixels."""
+    found, layers = read.whole_number(answer_2_1), _convolutional_part()
     expected, lenets = (_values_of(layers, side) for side in (64, 28))
-    if found == expected:
-        return (
-            f"{expected}, nearly eight times {lenets}: the first dense layer alone would need "
-            f"{expected} x 120 weights. Convolutions do not mind a larger image, dense layers do."
-        )
     side = math.isqrt(expected // 16)
-    mistakes = [
-        (lenets, f"{lenets} is what 28 x 28 pixels leave. These are 64 x 64."),
-        (
-            _values_of(_convolutional_part(padding=0), 64),
-            f"{found} is what comes out without padding. The first convolution still has it.",
-        ),
-        (
-            16 * (side - 1) ** 2,
-            "The second convolution has no padding and a kernel of 5: it takes 4 off, not more.",
-        ),
-        (side**2, "That is one map. How many channels has the second convolution?"),
-        (side, "That is the side of one map; Flatten delivers all values of all maps."),
-        (6 * side**2, "Six channels come from the first convolution; Flatten follows the second."),
-        (_values_of(layers[:-2], 64), "Almost: the second pooling is still to come."),
-        (_values_of(layers[:3], 64), "That is after the first pooling; two layers follow."),
-        (lenets * 64 // 28, "In proportion to the side, you say; but a map has two sides."),
-        (round(lenets * (64 / 28) ** 2), "In proportion to the area: nearly. But what the "
-         "convolution takes off at the edge is the same for a large image as for a small one."),
-        (64 * 64, "So many pixels go in. It is also 16 x 16 x 16: halved twice is right, but the "
-         "second convolution takes 4 off as well."),
-        (120, "That is what the first dense layer makes of them. How many does it get?"),
-    ]  # fmt: skip
-    explain(
-        found,
-        mistakes,
-        f"{found} is too {'many' if found > expected else 'few'}. Go layer by layer, 64 -> ? -> "
-        "...: what do a 5 x 5 kernel with padding 2, pooling, and one without padding do?",
-    )
-
-
-# ---------------------------------------------------------------------------- 2.2
+    mistakes = {
+        "28 pixels": lenets,
+        "no padding": _values_of(_convolutional_part(padding=0), 64),
+        "one map": side**2,
+        "the side": side,
+        "6 channels": 6 * side**2,
+        "before pooling 2": _values_of(layers[:-2], 64),
+        "after pooling 1": _values_of(layers[:3], 64),
+        "by the side": lenets * 64 // 28,
+        "by the area": round(lenets * (64 / 28) ** 2),
+        "the pixels": 64 * 64,
+        "dense 1": 120,
+    }
+    compare(found, expected, mistakes, lenets=lenets)
+    return {"expected": expected, "lenets": lenets}
 
 
 @check("2.2")
 def check_2_2(input_size):
-    """`input_size`: a function of (n_out, kernel_size, padding, stride) with the smallest n_in."""
-    read_function(input_size, "n_out", "kernel_size", "padding", "stride")
-    cases = [(10, 5, 0, 1), (28, 5, 2, 1), (14, 2, 0, 2), (7, 3, 1, 2), (6, 5, 2, 3)]
-    for n_out, kernel_size, padding, stride in cases:
-        result = call(input_size, n_out, kernel_size, padding, stride)
-        _compare_input_size(result, n_out, kernel_size, padding, stride)
-    return (
-        "Right, and checked by sending images through real layers: yours fit, one pixel less does "
-        "not. Run it backwards through LeNet, without padding, and you have its receptive field."
-    )
+    """A function of (n_out, kernel_size, padding, stride) with the smallest n_in."""
+    read.function(input_size, "n_out", "kernel_size", "padding", "stride")
+    for case in [(10, 5, 0, 1), (28, 5, 2, 1), (14, 2, 0, 2), (7, 3, 1, 2), (6, 5, 2, 3)]:
+        _compare_input_size(call(input_size, *case), *case)
 
 
 def _windows(n_in, kernel_size, padding, stride):
@@ -107,217 +68,154 @@ def _windows(n_in, kernel_size, padding, stride):
 
 def _compare_input_size(result, n_out, k, p, s):
     case = f"For {n_out} values out, kernel {k}, padding {p}, stride {s}"
-    try:
-        found = read_number(result)
-    except NotYet as sentence:
-        raise NotYet(f"{case}: {sentence}") from None
+    found = read.number(result)
     right = next(n for n in range(1, 1000) if _windows(n, k, p, s) == n_out)
     if found == right and isinstance(result, float):
-        raise NotYet(
-            f"{case} you return {found}: right, but a float, which no layer takes as a size. There "
-            "is nothing to divide here."
-        )
-    if found == right:
-        return
-    if found == _windows(n_out, k, p, s):
-        raise NotYet(
-            f"{case} you say {found:g}: that is the other direction, what comes *out* of {n_out}."
-        )
-    if p and found == right + 2 * p:
-        raise NotYet(f"{case} you say {found:g}: the padding need not come from the image.")
-    if p and found == right + p:
-        raise NotYet(f"{case} you say {found:g}: did you count the padding on both sides?")
-    if p and found == right + 4 * p:
-        raise NotYet(
-            f"{case} you say {found:g}: the padding makes the image that is needed smaller."
-        )
-    if s > 1 and found == right - (n_out - 1) * (s - 1):
-        raise NotYet(f"{case} you say {found:g}: the windows lie {s} pixels apart, not 1.")
-    if s > 1 and found == right + s:
-        raise NotYet(
-            f"{case} you say {found:g}: between {n_out} windows there are {n_out - 1} steps."
-        )
-    if s > 1 and found == right + s - 1:
-        raise NotYet(
-            f"{case} you say {found:g}: that many fit as well, but {right} pixels are enough."
-        )
-    if found == int(found) and 0 < found < 10**6:
-        yields = _windows(int(found), k, p, s)
-        raise NotYet(f"{case} you say {found:g}; but {found:g} pixels give {yields} values.")
-    raise NotYet(f"{case} you say {found:g}, and no image has that size.")
+        raise NotYet("a float", case=case, found=found)
+    mistakes = {
+        "forwards": _windows(n_out, k, p, s),
+        "no padding": right + 2 * p,
+        "padding once": right + p,
+        "padding added": right + 4 * p,
+        "stride 1": right - (n_out - 1) * (s - 1),
+        "a step too many": right + s,
+        "not the smallest": right + s - 1,
+    }
+    is_a_size = found == int(found) and 0 < found < 10**6
+    yields = _windows(int(found), k, p, s) if is_a_size else 0
+    compare(
+        found, right, mistakes, "other size" if is_a_size else "no size",
+        case=case, n_out=n_out, stride=s, steps=n_out - 1, right=right, values=yields,
+    )  # fmt: skip
 
 
-# ---------------------------------------------------------------------------- 2.3
+LAYERS = ["Reshape", "Conv2d", "ReLU", "MaxPool2d", "Conv2d", "ReLU", "MaxPool2d"]
+LAYERS += ["Flatten", "Linear", "ReLU", "Linear"]
 
 
 @check("2.3")
 def check_2_3(repaired):
-    """`repaired`: the network of the exercise with its three wrong numbers mended."""
-    layers = read_layers(repaired)
-    kinds = [type(layer).__name__ for layer in layers]
-    if any("Lazy" in kind for kind in kinds):
-        raise NotYet("A Lazy layer lets PyTorch find the number. Find it yourself, by tracing.")
-    expected = [
-        "Reshape", "Conv2d", "ReLU", "MaxPool2d", "Conv2d", "ReLU", "MaxPool2d",
-        "Flatten", "Linear", "ReLU", "Linear",
-    ]  # fmt: skip
-    if kinds != expected:
-        raise NotYet(_other_layers(kinds, expected))
-    first, second = layers[1], layers[4]
-    _keep("The first convolution", first, kernel_size=5, out_channels=6, padding=0)
-    _keep("The first pooling", layers[3], kernel_size=2, stride=2)
-    _keep("The second convolution", second, kernel_size=3, out_channels=12, padding=0)
-    _keep("The second pooling", layers[6], kernel_size=3, stride=2)
-    if layers[-1].out_features != 10:
-        raise NotYet(f"The last layer gives {layers[-1].out_features} scores for 10 classes.")
-    _flows(layers)
-    return (
-        f"It fits: {_journey(repaired)}. Three numbers were wrong, and each was given by what the "
-        "layer before delivers."
-    )
-
-
-def _other_layers(found, expected):
-    if len(found) != len(expected):
-        return (
-            f"The network of the exercise has {len(expected)} layers, yours has {len(found)}. "
-            "Only numbers need mending."
-        )
-    i = next(i for i, pair in enumerate(zip(found, expected, strict=True)) if pair[0] != pair[1])
-    return (
-        f"Layer {i + 1} is a {found[i]} where the exercise has a {expected[i]}; only numbers need "
-        "mending."
-    )
+    """The network of the exercise with its three wrong numbers mended."""
+    names = [type(layer).__name__ for layer in read.network(repaired, nn.Sequential)]
+    if any("Lazy" in name for name in names):
+        raise NotYet("lazy")
+    if len(names) != len(LAYERS):
+        raise NotYet("other count", found=len(names), wanted=len(LAYERS))
+    for number, (found, wanted) in enumerate(zip(names, LAYERS, strict=True), start=1):
+        if found != wanted:
+            raise NotYet("other layer", number=number, found=found, wanted=wanted)
+    _keep("The first convolution", repaired[1], kernel_size=5, out_channels=6, padding=0)
+    _keep("The first pooling", repaired[3], kernel_size=2, stride=2)
+    _keep("The second convolution", repaired[4], kernel_size=3, out_channels=12, padding=0)
+    _keep("The second pooling", repaired[6], kernel_size=3, stride=2)
+    if repaired[-1].out_features != 10:
+        raise NotYet("other classes", found=repaired[-1].out_features)
+    X, sizes = torch.zeros(1, 1, 28, 28), []
+    for number, layer in enumerate(repaired, start=1):
+        before = X.shape[1:]
+        try:
+            X = run_network(nn.Sequential(layer), X)
+        except NotYet:
+            _explain_misfit(number, layer, before, repaired)
+        sizes.append(_size(X.shape[1:]).replace(" ", ""))
+    return {"sizes": " -> ".join(dict.fromkeys(sizes))}
 
 
 def _keep(name, layer, **settings):
     """NotYet if a number was changed that was right."""
-    for setting, value in settings.items():
+    for setting, wanted in settings.items():
         found = getattr(layer, setting)
-        if found not in (value, (value, value)):
-            raise NotYet(
-                f"{name} has {setting} {brief(found)} where the exercise has {value}: that number "
-                "was right. Mend the layer that reads from it."
-            )
+        if found not in (wanted, (wanted, wanted)):
+            values = {"setting": setting, "found": brief(found), "wanted": wanted}
+            raise NotYet("right number changed", name=name, **values)
 
 
-def _flows(layers):
-    """NotYet at the first layer that does not fit, with what to look at there."""
-    X = torch.zeros(1, 1, 28, 28)
-    for i, layer in enumerate(layers):
-        try:
-            X = run_network(nn.Sequential(layer), X)
-        except NotYet:
-            raise NotYet(_misfit(i, layer, tuple(X.shape[1:]), layers)) from None
-
-
-def _misfit(i, layer, shape, layers):
-    found = " x ".join(map(str, shape))
+def _explain_misfit(number, layer, found, net):
+    """NotYet, with what to look at in a layer that cannot take what the one before delivers."""
     if isinstance(layer, nn.Conv2d):
-        return (
-            f"Layer {i + 1}, the second convolution, expects {layer.in_channels} channels and gets "
-            f"maps of {found}: how many channels does the layer before deliver?"
-        )
-    if i == 10:
-        return (
-            f"The convolutions fit, and the first dense layer too. The last layer expects "
-            f"{layer.in_features} values and gets {found}."
-        )
+        raise NotYet("conv 2", number=number, wanted=layer.in_channels, found=_size(found))
     wanted = layer.in_features
-    (channels, side, _) = _last_map(layers)
-    if wanted == 16 * 5 * 5:
-        return f"The convolutions fit. {wanted} = 16 x 5 x 5 is LeNet's number; trace this network."
-    if wanted == channels * (side + 1) ** 2:
-        return (
-            f"The convolutions fit. {wanted} = {channels} x {side + 1} x {side + 1}: nearly; a "
-            "window of 3 that moves on by 2 fits how often into the last map?"
-        )
-    if wanted == side * side:
-        return f"The convolutions fit. {wanted} are the values of one map: how many maps are there?"
-    return (
-        f"The convolutions fit. The first dense layer expects {wanted} values an image; Flatten "
-        "delivers channels x height x width of the last map: trace it."
-    )
-
-
-def _last_map(layers):
-    X = torch.zeros(1, 1, 28, 28)
-    for layer in layers[:7]:
-        X = layer(X)
-    return tuple(X.shape[1:])
-
-
-def _journey(net):
-    sizes = [
-        "x".join(map(str, t.output_shape))
-        for t in lenet.trace_shapes(net, torch.zeros(1, 1, 28, 28))
-    ]
-    return " -> ".join(dict.fromkeys(sizes))
-
-
-# ---------------------------------------------------------------------------- 2.4
+    if number == len(LAYERS):
+        raise NotYet("last layer", wanted=wanted, found=_size(found))
+    channels, side, _ = net[:7](torch.zeros(1, 1, 28, 28)).shape[1:]
+    mistakes = {
+        "LeNet's number": 16 * 5 * 5,
+        "rounded up": channels * (side + 1) ** 2,
+        "one map": side * side,
+    }
+    compare(wanted, None, mistakes, "dense 1", wanted=wanted, channels=channels, nearly=side + 1)
 
 
 @check("2.4")
-def check_2_4(features):
-    """`features`: a convolutional part out of 3 x 3 kernels that can stand in for LeNet's."""
-    layers = read_layers(features)
-    lenets = nn.Sequential(*_convolutional_part()[:-1])
-    goal = lenet.trace_shapes(lenets, torch.zeros(1, 1, 28, 28))[-1]
+def check_2_4(answer_2_4):
+    """By how many pixels an image must move, at least, for the last maps to be the same, moved."""
+    found, layers = read.whole_number(answer_2_4), _convolutional_part().double()
+    conv_1, pooling_1, right = (_first_equal_move(layers[:end]) for end in (1, 3, 6))
+    mistakes = {
+        "conv 1": conv_1,
+        "pooling 1": pooling_1,
+        "the kernel": 5,
+        "the receptive field": 16,
+        "not the smallest": [2 * right, 3 * right],
+    }
+    compare(found, right, mistakes)
+    return {"right": right}
+
+
+def _first_equal_move(layers):
+    """The smallest move of a spot, in pixels, that only moves what the layers make of it."""
+    spot = torch.rand(1, 1, 6, 6, dtype=torch.float64)
+    image = F.pad(spot, (6, 16, 11, 11))  # on black, away from the edges
+    before = layers(image)
+    for move in range(1, 9):
+        after = layers(image.roll(move, dims=3))
+        if any(
+            torch.allclose(after[..., steps:], before[..., :-steps]) for steps in range(1, move + 1)
+        ):
+            return move
+
+
+@check("2.5")
+def check_2_5(features):
+    """A convolutional part out of 3 x 3 kernels that can stand in for LeNet's."""
+    convolutions = _small_kernels(read.network(features, nn.Sequential))
+    X, lenets = torch.rand(2, 1, 28, 28), _convolutional_part()[:-1]
+    goal = lenet.trace_shapes(lenets, X)[-1]
+    _compare_maps(tuple(run_network(features, X).shape[1:]), goal.output_shape)
+    seen = lenet.trace_shapes(features, X)[-1].receptive_field
+    parameters, most = count_parameters(features), count_parameters(lenets)
+    if seen < goal.receptive_field:
+        raise NotYet("sees too little", seen=seen, goal=goal.receptive_field)
+    if parameters >= most:
+        raise NotYet("too many parameters", seen=seen, parameters=parameters, most=most)
+    if not any(type(layer).__module__.endswith("activation") for layer in features):
+        raise NotYet("no activation")
+    return {"count": len(convolutions), "parameters": parameters, "seen": seen, "most": most}
+
+
+def _small_kernels(layers):
+    """The convolutions; NotYet if there are none, or other layers than are asked for."""
     convolutions = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
     if not convolutions:
-        raise NotYet("There is no convolution in it.")
+        raise NotYet("no convolution")
     for layer in convolutions:
         if layer.kernel_size != (3, 3):
-            size = " x ".join(map(str, layer.kernel_size))
-            raise NotYet(f"One of the kernels is {size}; all of them are to be 3 x 3.")
+            raise NotYet("other kernel", size=_size(layer.kernel_size))
         if layer.dilation != (1, 1):
-            raise NotYet("Dilation makes a 3 x 3 kernel larger than it is; leave it at 1.")
+            raise NotYet("dilation")
     if any(isinstance(layer, nn.Linear) for layer in layers):
-        raise NotYet("Only the convolutional part is asked for: leave out the dense layers.")
-    X = torch.rand(2, 1, 28, 28)
-    found = tuple(run_network(features, X).shape[1:])
-    if found != goal.output_shape:
-        raise NotYet(_other_map(found, goal.output_shape))
-    trace, parameters = lenet.trace_shapes(features, X), count_parameters(features)
-    most = count_parameters(lenets)
-    if trace[-1].receptive_field < goal.receptive_field:
-        raise NotYet(
-            f"It fits, but a value at its end sees {trace[-1].receptive_field} x "
-            f"{trace[-1].receptive_field} pixels, where LeNet's sees {goal.receptive_field} x "
-            f"{goal.receptive_field}. Every 3 x 3 kernel more adds to that."
-        )
-    if parameters >= most:
-        raise NotYet(
-            f"It fits and sees {trace[-1].receptive_field} pixels, but it has {parameters} "
-            f"parameters; LeNet's part has {most}. Fewer channels in between?"
-        )
-    if not any(type(layer).__module__.endswith("activation") for layer in layers):
-        raise NotYet(
-            "All numbers fit. But without an activation between them, two convolutions in a row "
-            "are no more than one."
-        )
-    return (
-        f"{len(convolutions)} convolutions with {parameters} parameters see "
-        f"{trace[-1].receptive_field} x {trace[-1].receptive_field} pixels; LeNet's two need "
-        f"{most}. Small kernels, one after the other, are what came after LeNet (VGG, 2014)."
-    )
+        raise NotYet("dense")
+    return convolutions
 
 
-def _other_map(found, goal):
-    wanted, yours = " x ".join(map(str, goal)), " x ".join(map(str, found))
+def _compare_maps(found, goal):
+    if found == goal:
+        return
+    sizes = {"yours": _size(found), "wanted": _size(goal)}
     if len(found) == 1:
-        return f"It ends with {yours} values in a row: leave out Flatten, {wanted} is asked for."
+        raise NotYet("flat", **sizes)
     if found[1:] == goal[1:]:
-        return f"Height and width are right. It ends with {found[0]} channels instead of {goal[0]}."
-    if found[0] == goal[0] and found[1] > goal[1]:
-        return (
-            f"It ends with {yours} instead of {wanted}, too large: padding 1 keeps the size of a "
-            "map, padding 0 takes 2 off, pooling halves it."
-        )
+        raise NotYet("other channels", found=found[0], goal=goal[0])
     if found[0] == goal[0]:
-        return (
-            f"It ends with {yours} instead of {wanted}, too small: with padding 1 a 3 x 3 kernel "
-            "keeps the size of a map."
-        )
-    return f"It ends with {yours}; {wanted} is asked for, as LeNet's convolutional part gives it."
+        raise NotYet("too large" if found[1] > goal[1] else "too small", **sizes)
+    raise NotYet("other shape", **sizes)

@@ -1,110 +1,129 @@
-"""What all checks are built from: the feedback, reading an answer, calling a student's function.
+"""What all checks are built from: the feedback, the decorator `check`, comparing.
 
-Inside a check, `raise NotYet(sentence)` is the way to say what is not right yet; what the check
-returns is the sentence for a right answer. The decorator `check` turns both into a `Feedback`.
+Inside a check, `raise NotYet("flipped", case=case)` says what is not right yet: a sentence of
+messages.toml, with the values that stand in it. What the check returns are the values for the
+sentence "right". The decorator makes a `Feedback` of both.
 """
 
-import lenet_helpers as lenet
-
-import dis
 import functools
 import html
 import inspect
-import math
 import numbers
 import re
-import traceback
+import tomllib
 from dataclasses import dataclass
+from pathlib import Path
 
-import numpy as np
 import torch
-from torch import nn
-from torch.overrides import TorchFunctionMode
+from IPython import get_ipython
+
+from .cells import Cells
 
 RIGHT, NOT_YET, NOT_TRIED = "right", "not yet", "not tried yet"
 EDGE = {RIGHT: "#2e7d32", NOT_YET: "#b26a00", NOT_TRIED: "#808080"}  # the words say it too
+MESSAGES = tomllib.loads(Path(__file__).with_name("messages.toml").read_text(encoding="utf-8"))
+CELLS = Cells(get_ipython())
+
+
+def sentence(section, key, **values):
+    """A sentence of messages.toml, of its section or of those for several exercises."""
+    sections = (MESSAGES[name] for name in (section, "open", "any"))
+    return next(s[key] for s in sections if key in s).format(**values)
 
 
 @dataclass(frozen=True)
 class Feedback:
-    """What a check answers. `state` is RIGHT, NOT_YET or NOT_TRIED, `text` the sentences."""
+    """What a check answers. `state` is RIGHT, NOT_YET or NOT_TRIED, `text` the sentences.
+
+    A check never raises. Where marks are given, as by nbgrader, `assert_right()` does:
+
+        exercises.check_1_1(answer_1_1).assert_right()
+    """
 
     exercise: str
     state: str
     text: str
+    seen: str = ""  # what the check has looked at
+
+    def assert_right(self):
+        """Raise AssertionError, with the sentences of the check, unless the answer is right."""
+        if self.state != RIGHT:
+            raise AssertionError(str(self))
 
     def __str__(self):
-        return f"Exercise {self.exercise}: {self.state}. {self.text}"
+        seen = f" Looked at: {self.seen}." if self.seen else ""
+        return f"Exercise {self.exercise}: {self.state}. {self.text}{seen}"
 
     __repr__ = __str__
 
     def _repr_html_(self):
-        text = re.sub(r"`([^`]*)`", r"<code>\1</code>", html.escape(self.text, quote=False))
+        seen = f"<br><small>Looked at: {_as_html(self.seen)}.</small>" if self.seen else ""
         return (
             f'<div style="border-left: 5px solid {EDGE[self.state]}; padding: 0.3em 0.9em">'
-            f"<b>Exercise {self.exercise}: {self.state}.</b> {text}</div>"
+            f"<b>Exercise {self.exercise}: {self.state}.</b> {_as_html(self.text)}{seen}</div>"
         )
 
 
+def _as_html(text):
+    return re.sub(r"`([^`]*)`", r"<code>\1</code>", html.escape(text, quote=False))
+
+
 class NotYet(Exception):  # noqa: N818
-    """The sentence that tells the student what is not right yet."""
+    """What is not right yet: the key of its sentence, and the values that stand in it."""
+
+    def __init__(self, key, **values):
+        super().__init__(key)
+        self.key, self.values = key, values
 
 
 class NotTried(Exception):  # noqa: N818
-    """The stub is as it was."""
+    """The dots of the stub are still there."""
 
 
 def check(exercise):
     """Make a function that looks at answers into a check that gives a Feedback and never raises.
 
-    The check draws its random numbers from a stream of its own, so that it changes nothing in the
-    notebook, and always the same ones.
+    Its parameters have the names that the exercise's stub gives to the answers. The check draws its
+    random numbers from a stream of its own: always the same, and none of the notebook's.
     """
 
     def decorate(look_at):
+        names = inspect.signature(look_at).parameters
+
         @functools.wraps(look_at)
-        def checked(*answers):
-            try:
-                if any(map(is_untouched, answers)):
-                    raise NotTried
-                with torch.random.fork_rng(devices=[]), torch.enable_grad():
-                    torch.manual_seed(0)
-                    return Feedback(exercise, RIGHT, look_at(*answers))
-            except NotTried:
-                return Feedback(
-                    exercise,
-                    NOT_TRIED,
-                    "Put your answer in place of the dots and run both cells again.",
-                )
-            except NotYet as sentence:
-                return Feedback(exercise, NOT_YET, str(sentence))
-            except Exception as error:  # an object that breaks when it is looked at
-                return Feedback(
-                    exercise,
-                    NOT_YET,
-                    f"The check cannot read this answer: looking at it ends with {brief(error)}.",
-                )
+        def checked(*answers, **settings):
+            named = dict(zip(names, answers, strict=False))
+            state, key, values = _judge(functools.partial(look_at, **settings), named)
+            seen = "" if state == NOT_TRIED else ", ".join(_seen(*pair) for pair in named.items())
+            return Feedback(exercise, state, sentence(exercise, key, **values), seen)
 
         return checked
 
     return decorate
 
 
-# ---------------------------------------------------------------------------- reading an answer
-
-
-def is_untouched(answer):
-    """Whether this is what a stub leaves: `...`, None, or a function with nothing but `...`."""
-    if answer is ... or answer is None:
-        return True
-    code = getattr(answer, "__code__", None) if inspect.isfunction(answer) else None
-    # A docstring or comments may stand in it: what counts is that it does nothing but return None.
-    return code is not None and all(
-        step.opname in ("RESUME", "NOP")
-        or (step.opname in ("LOAD_CONST", "RETURN_CONST") and step.argval is None)
-        or (step.opname == "RETURN_VALUE" and step.arg is None)
-        for step in dis.get_instructions(code)
-    )
+def _judge(look_at, named):
+    """State, key of the sentence and its values, for the answers with their names."""
+    try:
+        for name, answer in named.items():
+            trouble = CELLS.why_outdated(name, answer)
+            if trouble:
+                raise NotYet("outdated", trouble=trouble)
+            if answer is None:
+                raise NotYet("none", name=name)
+        if next(iter(named.values())) is ...:
+            raise NotTried
+        with torch.random.fork_rng(devices=[]), torch.enable_grad():
+            torch.manual_seed(0)
+            return RIGHT, "right", look_at(*named.values()) or {}
+    except NotTried:
+        return NOT_TRIED, "not tried", {}
+    except NotYet as found:
+        return NOT_YET, found.key, found.values
+    except KeyboardInterrupt:
+        return NOT_YET, "check stopped", {}
+    except Exception as error:  # an object that breaks when it is looked at
+        return NOT_YET, "unreadable", {"error": brief(error)}
 
 
 def brief(value):
@@ -122,237 +141,59 @@ def brief(value):
     return text if len(text) <= 120 else text[:119] + "…"
 
 
-def read_number(answer):
-    """The answer as a float. Takes Python's, numpy's and torch's numbers."""
-    if isinstance(answer, str):
-        raise NotYet(f"{brief(answer)} is a text: write the number without quotes.")
-    if isinstance(answer, torch.Tensor | np.ndarray) and math.prod(answer.shape) == 1:
-        answer = answer.reshape(()).tolist()
-    if isinstance(answer, bool | np.bool_) or not isinstance(answer, numbers.Real):
-        raise NotYet(f"A single number is asked for; this is {_kind(answer)}.")
-    try:
-        number = float(answer)
-    except OverflowError:
-        raise NotYet("That number is larger than anything here could be.") from None
-    if not math.isfinite(number):
-        raise NotYet(f"A single number is asked for, and {number} is none to count with.")
-    return number
-
-
-def read_whole_number(answer):
-    """The answer as an int."""
-    number = read_number(answer)
-    if not number.is_integer():
-        raise NotYet(f"{number:g} is no whole number, and what is counted here comes in wholes.")
-    return int(number)
-
-
-def read_choice(answer, choices):
-    """The answer as one of the letters in `choices`."""
-    if isinstance(answer, str) and answer.strip(" .()").lower() in choices:
-        return answer.strip(" .()").lower()
-    *others, last = (f'"{letter}"' for letter in choices)
-    raise NotYet(f"Choose {', '.join(others)} or {last}; this is {_kind(answer)}.")
-
-
-def _kind(value):
+def kind(value):
     """What a value is, for the sentence "this is ..."."""
     if isinstance(value, torch.Tensor):
         return brief(value)
     if inspect.isclass(value):
         return f"the class {value.__name__}"
+    if inspect.isroutine(value):
+        return "a function, not what it returns"
     name = type(value).__name__
     plain = isinstance(value, str | bool | numbers.Number)
     article = "an" if name[0] in "aeiouAEIOU" else "a"
     return f"{article} {name}" + (f", {brief(value)}" if plain else "")
 
 
-def read_function(answer, *parameters):
-    """The answer, if it is something that can be called with as many arguments as `parameters`."""
-    listed = ", ".join(parameters)
-    if inspect.isclass(answer):
-        raise NotYet(f"A function is asked for; this is {_kind(answer)}.")
-    if not callable(answer):
-        raise NotYet(f"A function of ({listed}) is asked for; this is {_kind(answer)}.")
+def _seen(name, value):
+    """An answer with its name, as it was handed to the check."""
     try:
-        inspect.signature(answer).bind(*parameters)
-    except TypeError:
-        found = ", ".join(inspect.signature(answer).parameters) or "nothing"
-        raise NotYet(f"Your function takes ({found}); it will be called with ({listed}).") from None
-    except ValueError:  # functions written in C do not say what they take
-        pass
-    return answer
-
-
-def read_network(answer):
-    """The answer, if it is a network."""
-    if inspect.isclass(answer) and issubclass(answer, nn.Module):
-        raise NotYet(
-            f"This is the class {answer.__name__} itself: a network is what comes out when the "
-            f"class is called, `{answer.__name__}(...)`."
-        )
-    if not isinstance(answer, nn.Module):
-        raise NotYet(
-            "A network, such as an `nn.Sequential` of layers, is asked for; "
-            f"this is {_kind(answer)}."
-        )
-    return answer
-
-
-def read_layers(answer):
-    """The layers of the answer, if it is an nn.Sequential of plain layers."""
-    if not isinstance(read_network(answer), nn.Sequential):
-        raise NotYet(f"Put the layers into an `nn.Sequential`; this is {_kind(answer)}.")
-    return list(answer)
-
-
-# ---------------------------------------------------------------------------- calling
-
-
-def call(function, *arguments):
-    """What the student's function returns, for copies of the tensors among the arguments."""
-    copies = [a.clone() if isinstance(a, torch.Tensor) else a for a in arguments]
-    return _guarded(function, *copies)
-
-
-def _guarded(function, *arguments):
-    try:
-        result = function(*arguments)
-    except NotYet:
-        raise
-    except Exception as error:
-        raise NotYet(f"Your code stops with `{brief(error)}`{_place(error)}.") from None
-    except SystemExit:
-        raise NotYet("Your code asks Python to exit; it should return its result.") from None
-    if result is ...:
-        raise NotTried
-    if result is None:
-        raise NotYet("None comes back: is the `return` missing?")
-    return result
-
-
-def _place(error):
-    """Where in the student's cell it happened, as far as Python knows."""
-    course = str(lenet.COURSE)
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        is_cell = "ipykernel" in frame.filename or "ipython" in frame.filename
-        if frame.line and (is_cell or not frame.filename.startswith((course, "/usr", "<"))):
-            if "site-packages" in frame.filename:
-                continue
-            return f" in line {frame.lineno} of its cell, `{brief(_Code(frame.line))}`"
-    return ""
-
-
-class _Code(str):
-    """A line of code, which `brief` shows as it is written."""
-
-    __repr__ = str.__str__
-
-
-def read_tensor(result, shape=None, what="Your function returns"):
-    """A result as a float64 tensor on the CPU; of `shape`, where that is given."""
-    if isinstance(result, tuple) and hasattr(result, "values") and hasattr(result, "indices"):
-        raise NotYet(
-            f"{what} two tensors, the values and where they were found, as torch's `max` and "
-            "`min` do when they are given a `dim`: take `.values`."
-        )
-    if not isinstance(result, torch.Tensor):
-        raise NotYet(f"{what} {_kind(result)}; a tensor is asked for.")
-    if result.layout != torch.strided or result.is_complex() or result.device.type == "meta":
-        raise NotYet(f"{what} an unusual kind of tensor; plain real numbers are asked for.")
-    if shape is not None and result.shape != shape:
-        raise NotYet(f"{what} shape {tuple(result.shape)}; {tuple(shape)} is asked for.")
-    result = result.detach().to("cpu", torch.float64)
-    if result.isnan().any():
-        count = int(result.isnan().sum())
-        raise NotYet(f"{count} of the {result.numel()} values of your result are not a number.")
-    return result
-
-
-def run_network(net, X):
-    """The network's scores for a batch `X`, in evaluation mode; its mode is left as it was."""
-    parameter = next(net.parameters(), None)
-    with lenet.eval_mode(net):
-        if isinstance(net, nn.Sequential) and parameter is not None:
-            return _run_layers(net, X.to(parameter.device))
-        return _guarded(net, X if parameter is None else X.to(parameter.device))
-
-
-def _run_layers(net, X):
-    """As net(X), but what does not fit is named."""
-    try:
-        return net(X)
-    except Exception as error:
-        try:
-            lenet.trace_shapes(net, X)
-        except ValueError as reason:
-            raise NotYet(f"An image of {_size(X)} does not get through: {reason}.") from None
-        except Exception:
-            pass
-        raise NotYet(f"Your network stops with `{brief(error)}`{_place(error)}.") from None
-
-
-def _size(X):
-    return " x ".join(map(str, X.shape[1:]))
-
-
-class FunctionsUsed(TorchFunctionMode):
-    """Inside, `names` collects the names of PyTorch's functions that are called.
-
-    (A TorchDispatchMode would see more, but PyTorch loads its compiler for it, for seconds.)
-    """
-
-    def __init__(self):
-        super().__init__()
-        self.names = set()
-
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        self.names.add(getattr(func, "__name__", ""))
-        return func(*args, **(kwargs or {}))
-
-
-def call_without(ready_made, sentence, function, *arguments):
-    """As `call`; NotYet(sentence) if a function with `ready_made` in its name did the work."""
-    with FunctionsUsed() as used:
-        result = call(function, *arguments)
-    if any(re.search(ready_made, name) for name in used.names):
-        raise NotYet(sentence)
-    return result
-
-
-# ---------------------------------------------------------------------------- what it looks at
-
-
-def load_images(dataset, train):
-    """As lenet.load_images; NotYet where the data are missing or damaged."""
-    try:
-        return lenet.load_images(dataset, train)
-    except (OSError, ValueError) as error:
-        raise NotYet(f"The check needs the data: {error}.") from None
-
-
-# ---------------------------------------------------------------------------- comparing
+        if inspect.isfunction(value):
+            return f"`{name}{inspect.signature(value)}`"
+        if isinstance(value, str | numbers.Number | tuple | list | None):
+            return f"`{name} = {brief(value)}`"
+        return f"`{name}`, {kind(value)}"
+    except Exception:
+        return f"`{name}`"
 
 
 def is_close(found, expected, tolerance=1e-4):
-    """Whether two tensors, or two numbers, are the same but for rounding."""
+    """Whether two shapes, numbers or tensors are the same, but for rounding where there is any."""
+    if isinstance(found, int | tuple):
+        return found == expected
     found, expected = (torch.as_tensor(v).detach().double() for v in (found, expected))
     return found.shape == expected.shape and torch.allclose(
-        found, expected, rtol=tolerance, atol=tolerance
+        found, expected, rtol=min(tolerance, 1e-4), atol=tolerance
     )
 
 
-def explain(found, mistakes, otherwise):
-    """Raise NotYet with the sentence of the first mistake that leads to `found`.
+def compare(found, expected, mistakes, otherwise="otherwise", /, tolerance=1e-4, **values):
+    """NotYet unless `found`, a shape, a number or a tensor, is what is expected.
 
-    `mistakes` is a list of (what comes out with this mistake, sentence). Whole numbers are compared
-    exactly.
+    `mistakes` has the keys of sentences, and what comes out with this mistake, or a list of it. The
+    first that fits is told, else `otherwise`.
     """
-    for value, sentence in mistakes:
-        if found == value if isinstance(found, int) else is_close(found, value):
-            raise NotYet(sentence)
-    raise NotYet(otherwise)
+    if is_close(found, expected, tolerance):
+        return
+    if isinstance(found, int | float) and expected is not None:
+        values |= {"off": abs(found - expected), "too": "small" if found < expected else "large"}
+    for key, results in mistakes.items():
+        for result in results if isinstance(results, list) else [results]:
+            if is_close(found, result, tolerance):
+                raise NotYet(key, found=found, **values)
+    raise NotYet(otherwise, found=found, **values)
 
 
-def count_parameters(net):
-    return sum(p.numel() for p in net.parameters())
+def first_difference(found, expected):
+    """The indices of the first value that is not as expected."""
+    return tuple((~torch.isclose(found, expected.double(), atol=1e-4)).nonzero()[0].tolist())

@@ -5,25 +5,19 @@ The file lies in `saved.runs_folder()`, one for every exercise, JSON, and is not
 
 from lenet_course import drawing, saved
 
-import html
 import json
-import math
 import os
 from datetime import datetime
 
 import matplotlib.pyplot as plt
-from IPython.display import display
+import pandas as pd
 
-MOST_KEPT = 10
-FIELDS = {  # of a result: name, type, heading of its column
-    "test_acc": (float, "test acc"),
-    "label": (str, "label"),
-    "num_epochs": (int, "epochs"),
-    "lr": (float, "lr"),
-    "parameters": (int, "parameters"),
-    "layers": (str, "layers"),
-    "when": (str, "when"),
-}
+from .checking import sentence
+
+FIELDS = {  # of a result
+    "accuracy": float, "label": str, "num_epochs": int, "lr": float, "parameters": int,
+    "layers": str, "when": str,
+}  # fmt: skip
 
 
 def path_of(name):
@@ -34,28 +28,24 @@ def load(name):
     """The results kept so far, best first, and a sentence if something was wrong with the file."""
     path = path_of(name)
     try:
-        results = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(results, list) or not all(map(_is_result, results)):
-            raise ValueError
-        return results, ""
+        return [_read(entry) for entry in json.loads(path.read_text(encoding="utf-8"))], ""
     except FileNotFoundError:
         return [], ""
-    except (ValueError, RecursionError):  # no JSON, no text, or other JSON than ours
+    except (ValueError, TypeError, AttributeError, RecursionError):  # not what is written here
         aside = path.with_suffix(".damaged.json")
         os.replace(path, aside)
-        return [], (
-            f"The file with your earlier results was damaged; it is now called {aside.name}, and "
-            "a new one is begun."
-        )
+        return [], sentence("leaderboard", "damaged", name=aside.name)
 
 
-def _is_result(entry):
-    return (
-        isinstance(entry, dict)
-        and entry.keys() == FIELDS.keys()
-        and all(type(entry[field]) is kind for field, (kind, _) in FIELDS.items())
-        and math.isfinite(entry["test_acc"])
-    )
+def _read(entry):
+    """A result as it was kept, all texts such as can be shown. Raises an error if this is none."""
+    # In version 0.1 the accuracy was called test_acc.
+    entry = {name.replace("test_acc", "accuracy"): value for name, value in dict(entry).items()}
+    entry |= {name: drawing.short(v, 300) for name, v in entry.items() if isinstance(v, str)}
+    kinds = {name: type(value) for name, value in entry.items()}
+    if kinds != FIELDS or not 0 <= entry["accuracy"] <= 1:
+        raise ValueError("this is no result")
+    return entry
 
 
 def keep(name, result):
@@ -63,92 +53,56 @@ def keep(name, result):
 
     The file is written whole or not at all. The same result again changes nothing.
     """
-    result = {**result, "when": datetime.now().strftime("%Y-%m-%d %H:%M")}
+    result = _read({**result, "when": datetime.now().strftime("%Y-%m-%d %H:%M")})
     try:
         results, trouble = load(name)
     except OSError as error:
-        return [result], f"Your earlier results cannot be read ({error.strerror})."
-    known = [{**entry, "when": ""} for entry in results]
-    if {**result, "when": ""} in known:
+        return [result], sentence("leaderboard", "not read", error=error.strerror)
+    if {**result, "when": ""} in [{**entry, "when": ""} for entry in results]:
         return results, trouble
-    results = sorted([*results, result], key=lambda entry: -entry["test_acc"])[:MOST_KEPT]
+    results = sorted([*results, result], key=lambda entry: -entry["accuracy"])[:10]
     try:
         saved.write_json(results, path_of(name))
     except OSError as error:
-        trouble = f"{trouble} This result cannot be kept ({error.strerror}).".strip()
+        trouble += sentence("leaderboard", "not kept", error=error.strerror)
     return results, trouble
 
 
-# ---------------------------------------------------------------------------- showing
-
-
-def show(results, goal):
+def show(results, goal, images):
     """The results as a plot and a table, best first; `goal` is the accuracy to beat."""
-    drawing.show(plot(results, goal), describe(results, goal))
-    display(Table(results))
+    reached = sum(result["accuracy"] >= goal for result in results)
+    words = (
+        f"Your {len(results)} best: {reached} reach the goal of {goal}; the best, "
+        f"{results[0]['label']}, {results[0]['accuracy']:.4f} of the {images} images."
+    )
+    try:
+        drawing.show(plot(results, goal, images), words)
+    except Exception as error:  # a picture is no reason to lose what the check has to say
+        print(f"{words} (They cannot be drawn: {error})")
+    drawing.show_data(table(results))
 
 
-def plot(results, goal):
+def plot(results, goal, images):
     """A figure with a dot a result, labelled, and a line where the goal is."""
     fig, ax = plt.subplots(figsize=(8, 1.2 + 0.34 * len(results)))
-    colors = drawing.COLORS
     for row, result in enumerate(results):
-        reached = result["test_acc"] >= goal
-        ax.plot(
-            [result["test_acc"]],
-            [row],
-            marker="o" if reached else "x",
-            linestyle="none",
-            markersize=9,
-            markeredgewidth=2.5,
-            color=colors["blue" if reached else "orange"],
-        )
-    ax.axvline(goal, color=colors["grey"], linestyle="--")
-    # Above the axes, at the height of its line.
-    place = ax.get_xaxis_transform()
-    ax.text(goal, 1.02, f"goal {goal}", ha="center", color=colors["grey"], transform=place)
-    ax.set_yticks(
-        range(len(results)),
-        [f"{drawing.plain(result['label'], 32)}  {result['test_acc']:.4f}" for result in results],
-    )
-    ax.set_ylim(len(results) - 0.5, -0.6)
+        marker, name = ("o", "blue") if result["accuracy"] >= goal else ("x", "orange")
+        look = {"color": drawing.COLORS[name], "markersize": 9, "markeredgewidth": 2.5}
+        ax.plot([result["accuracy"]], [row], marker, **look)
+    grey = drawing.COLORS["grey"]
+    ax.axvline(goal, color=grey, linestyle="--")
+    above = ax.get_xaxis_transform()  # above the axes, at the place of the line
+    ax.text(goal, 1.02, f"goal {goal}", ha="center", color=grey, transform=above)
+    labels = [f"{drawing.plain(r['label'], 32)}  {r['accuracy']:.4f}" for r in results]
+    ax.set_yticks(range(len(results)), labels)
     ax.margins(x=0.15)
-    ax.set_xlabel("accuracy on the test images")
+    ax.set(ylim=(len(results) - 0.5, -0.6), xlabel=f"accuracy on the {images} images")
     return fig
 
 
-def describe(results, goal):
-    """The plot in words."""
-    reached = sum(result["test_acc"] >= goal for result in results)
-    best = results[0]
-    return (
-        f"Your {len(results)} best: {reached} reach the goal of {goal}; the best, {best['label']}, "
-        f"{best['test_acc']:.4f}."
-    )
-
-
-class Table:
-    """Results as a table, as HTML and as text."""
-
-    def __init__(self, results):
-        self.rows = [[_cell(result[field]) for field in FIELDS] for result in results]
-        self.head = [heading for _, heading in FIELDS.values()]
-
-    def __repr__(self):
-        widths = [max(map(len, column)) for column in zip(self.head, *self.rows, strict=True)]
-        return "\n".join(
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            for row in [self.head, *self.rows]
-        )
-
-    def _repr_html_(self):
-        left = 'style="text-align: left"'
-        head = "".join(f"<th {left}>{heading}</th>" for heading in self.head)
-        rows = (
-            "".join(f"<td {left}>{html.escape(cell)}</td>" for cell in row) for row in self.rows
-        )
-        return f"<table><tr>{head}</tr><tr>{'</tr><tr>'.join(rows)}</tr></table>"
-
-
-def _cell(value):
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def table(results):
+    """MIME data of the results as a table, no label in it read as HTML or as mathematics."""
+    with pd.option_context("display.html.use_mathjax", False, "display.max_colwidth", 100):
+        frame = pd.DataFrame(results, columns=list(FIELDS))
+        shown = frame.to_html(index=False, float_format="{:.4g}".format)
+        return {"text/html": shown, "text/plain": frame.to_string(index=False)}

@@ -2,135 +2,143 @@
 
 import lenet_helpers as lenet
 
+import copy
 import math
+from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch.utils.data import DataLoader
 
-from . import leaderboard
-from .checking import NotYet, brief, count_parameters, load_images, read_network
+from . import leaderboard, read
+from .checking import NotYet, brief, kind, sentence
+from .running import count_parameters
 
 
-def judge(name, net, run, dataset, goal, most_epochs, most_parameters):
+@dataclass(frozen=True)
+class Rules:
+    """Of an open exercise: what there is to reach, and with how much at most."""
+
+    name: str  # of the file of best results
+    dataset: str
+    goal: float  # accuracy
+    num_epochs: int
+    parameters: float = math.inf
+    validation: int = 0  # so many of the last training images are held out, to choose by
+    note: str = ""  # on the goal
+
+
+def load_train_and_validation(batch_size, dataset="FashionMNIST", augment=None):
+    """`train_iter, validation_iter`: the first 50000 training images, and the last 10000.
+
+    `augment` is a function that makes a changed batch X of a batch X (shifted, mirrored ...), anew
+    each time; only training gets those.
+    """
+
+    def collate(batch):
+        X, y = batch
+        return (augment(X) if augment else X), y
+
+    images = lenet.load_images(dataset, train=True)
+    training, validation = _part(images, slice(50_000)), _part(images, slice(50_000, None))
+    train_iter = DataLoader(training, batch_size, shuffle=True, collate_fn=collate)
+    return train_iter, lenet.batches(validation, batch_size, shuffle=False)
+
+
+def _part(images, places):
+    return lenet.ImageDataset(images.images[places], images.labels[places])
+
+
+def judge(net, run, rules, final=False):
     """Check that `run` trained `net` by the rules, keep and show the result, say if it is enough.
 
-    `goal` is an accuracy on the test images of `dataset`. NotYet says what is missing to it, or
-    which rule is broken; a run that breaks one is not kept.
+    Where there is a validation set, the test images are looked at only if `final` is set. A run
+    that breaks a rule is not kept.
     """
-    read_network(net)
+    read.network(net)
+    epochs = _epochs_by_the_rules(net, run, rules)
+    validating = bool(rules.validation) and not final
+    images = read.images(rules.dataset, train=validating)
+    if validating:
+        images = _part(images, slice(-rules.validation, None))
+    _refuse_if_trained_before(net, run, images)
+    accuracy, parameters = _accuracy(net, images), count_parameters(net)
+    result = {
+        "accuracy": accuracy, "label": str(run.label), "num_epochs": epochs, "lr": float(run.lr),
+        "parameters": parameters, "layers": _layers(net),
+    }  # fmt: skip
+    name, which = (f"{rules.name}_validation", "validation") if validating else (rules.name, "test")
+    results, trouble = leaderboard.keep(name, result)
+    leaderboard.show(results, rules.goal, which)
+    said = f"{accuracy:.4f} on the {which} images with {parameters} parameters in {epochs} epochs"
+    if final:
+        looks = "once" if len(results) == 1 else f"{len(results)} times, and chosen by them"
+        trouble = f"{rules.note} You have now looked at the test images {looks}.{trouble}"
+    values = {"said": said, "goal": rules.goal, "trouble": trouble}
+    if accuracy < rules.goal:
+        advice = _advice(run, net, accuracy, rules.dataset)
+        raise NotYet("short of the goal", missing=rules.goal - accuracy, advice=advice, **values)
+    if validating:
+        raise NotYet("validated", **values)
+    return values
+
+
+def _epochs_by_the_rules(net, run, rules):
+    """Epochs trained, one begun counting whole; NotYet if the run is not by the rules."""
     if not isinstance(run, lenet.Run):
-        raise NotYet(f"`run` should be what `lenet.train_ch6` returns; this is {brief(run)}.")
-    epochs = _epochs_of(run)
-    if not _belongs(net, run):
-        raise NotYet(
-            "The network's weights are not those that this run ended with: was it trained again, "
-            "or another one? Give the check `net` and `run` of the same training."
-        )
-    if epochs > most_epochs:
-        raise NotYet(f"Your run took {epochs} epochs; {most_epochs} are allowed.")
+        raise NotYet("no run", found=kind(run))
+    try:
+        epochs, last = math.ceil(run.train[-1][0]), run.checkpoints[-1]
+        belongs = all(torch.equal(last[k], v.cpu()) for k, v in net.state_dict().items())
+    except (LookupError, TypeError, ValueError, OverflowError, AttributeError):
+        raise NotYet("no training") from None
+    if not belongs:
+        raise NotYet("other weights")
+    if epochs > rules.num_epochs:
+        raise NotYet("too long", epochs=epochs, allowed=rules.num_epochs)
     parameters = count_parameters(net)
-    if most_parameters is not None and parameters > most_parameters:
-        raise NotYet(
-            f"Your network has {parameters} parameters, {parameters - most_parameters} too many."
-        )
-    images = load_images(dataset, train=False)
-    knew = _accuracy_at_start(net, run, images)
-    if knew > 0.5:
-        raise NotYet(
-            f"Before its first epoch your network already had {knew:.0%} right: this run went on "
-            "from an earlier one. Train a new network."
-        )
-    test_acc = _accuracy(net, images)
-    results, trouble = leaderboard.keep(
-        name,
-        {
-            "test_acc": test_acc,
-            "label": str(run.label),
-            "num_epochs": epochs,
-            "lr": float(run.lr),
-            "parameters": parameters,
-            "layers": _layers(net),
-        },
-    )
-    leaderboard.show(results, goal)
-    said = f"{test_acc:.4f} on the test images with {parameters} parameters in {epochs} epochs"
-    trouble = f" {trouble}" if trouble else ""
-    if test_acc < goal:
-        advice = _advice(run, net, test_acc, dataset)
-        raise NotYet(f"{said}: {goal - test_acc:.4f} are missing to {goal}.{advice}{trouble}")
-    return f"{said}; the goal was {goal}.{trouble}"
+    if parameters > rules.parameters:
+        raise NotYet("too large", parameters=parameters, over=parameters - rules.parameters)
+    allowed = 60_000 - rules.validation
+    seen = run.examples / run.epoch  # images per epoch; a stopped one is known to a batch
+    if rules.validation and seen > 1.1 * allowed:
+        raise NotYet("trained on validation", seen=seen, allowed=allowed)
+    return epochs
 
 
-def _epochs_of(run):
-    """Epochs trained, an epoch begun counting as one."""
+def _accuracy(net, images):
     try:
-        return math.ceil(run.train[-1][0])
-    except (IndexError, TypeError, ValueError, OverflowError):
-        raise NotYet("This run has no training in it.") from None
+        return lenet.evaluate_accuracy_gpu(net, lenet.batches(images, 1000, shuffle=False))
+    except (ValueError, RuntimeError, StopIteration) as error:
+        raise NotYet("no evaluation", error=brief(error)) from None
 
 
-def _belongs(net, run):
+def _refuse_if_trained_before(net, run, images):
+    begun = copy.deepcopy(net)
     try:
-        last = run.checkpoints[-1]
-        return all(torch.equal(last[k], v.cpu()) for k, v in net.state_dict().items())
-    except (LookupError, TypeError, AttributeError):
-        return False
-
-
-def _accuracy(net, images, count=None):
-    chosen = (
-        images
-        if count is None
-        else lenet.ImageDataset(images.images[:count], images.labels[:count])
-    )
-    try:
-        return lenet.evaluate_accuracy_gpu(net, lenet.batches(chosen, 1000, shuffle=False))
-    except (ValueError, RuntimeError) as error:
-        raise NotYet(f"Your network cannot be evaluated: {brief(error)}.") from None
-
-
-def _accuracy_at_start(net, run, images):
-    now = lenet.copy_weights(net)
-    try:
-        net.load_state_dict(run.checkpoints[0])
-        return _accuracy(net, images, 1000)
+        begun.load_state_dict(run.checkpoints[0])
     except RuntimeError:
-        raise NotYet("The first and the last weights of this run are of two networks.") from None
-    finally:
-        net.load_state_dict(now)
+        raise NotYet("two networks") from None
+    knew = _accuracy(begun, _part(images, slice(1000)))
+    if knew > 0.5:
+        raise NotYet("went on", knew=knew)
 
 
 def _layers(net):
-    """The layers in a few words: "Conv2d 6 5x5, ReLU, MaxPool2d, ..."."""
+    """The layers and the shapes of their weights: "Conv2d 6x1x5x5, Sigmoid, AvgPool2d, ..."."""
     words = []
     for layer in net.modules():
-        name = type(layer).__name__
-        if isinstance(layer, nn.Conv2d):
-            words.append(f"{name} {layer.out_channels} {'x'.join(map(str, layer.kernel_size))}")
-        elif isinstance(layer, nn.Linear):
-            words.append(f"{name} {layer.out_features}")
-        elif not list(layer.children()):
-            words.append(name)
+        if not list(layer.children()):
+            shape = next(layer.parameters(), torch.zeros(())).shape
+            words.append(f"{type(layer).__name__} {'x'.join(map(str, shape))}".strip())
     return ", ".join(words)
 
 
-def _advice(run, net, test_acc, dataset):
+def _advice(run, net, accuracy, dataset):
     """What the curve says, and the same weights on images that they were trained on."""
     if run.stopped:
-        return f" It was {run.stopped}."
+        return sentence("advice", "stopped", stopped=run.stopped)
     if run.loss > 2.2:
-        return (
-            " The loss has hardly left 2.30, the plateau: a larger first step, another "
-            "initialisation or another optimizer takes it off."
-        )
-    train_acc = _accuracy(net, load_images(dataset, train=True), 10_000)
-    found = f" The same weights classify {train_acc:.3f} of 10000 training images correctly"
-    if train_acc - test_acc > 0.03:
-        return (
-            f"{found}: it begins to overfit. Weight decay, dropout or shifted images go against "
-            "that."
-        )
-    return (
-        f"{found}, hardly more: it has not learned enough yet. A better optimizer, a learning rate "
-        "that rises and falls, batch normalisation?"
-    )
+        return sentence("advice", "plateau")
+    train_acc = _accuracy(net, _part(read.images(dataset, train=True), slice(10_000)))
+    fit = "overfitting" if train_acc - accuracy > 0.03 else "underfitting"
+    return sentence("advice", fit, train_acc=train_acc)

@@ -1,25 +1,30 @@
-"""What the explorers share: colours, how a network reads an image, the card around a picture."""
+"""What the explorers share: how a network reads an image, controls, and the card they stand in."""
 
 import lenet_helpers as lenet
 from lenet_course import checks
-from lenet_course.drawing import COLORS, MARGIN, show_widget
+from lenet_course.drawing import COLORS, Picture, show_widget
 
+import copy
 import html
 import math
+import textwrap
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NamedTuple
 
+import anywidget
 import ipywidgets as widgets
 import numpy as np
 import torch
-from ipycanvas import Canvas
+import traitlets
 from torch import nn
 
 INK, QUIET, MARK, BLUE, GREEN = (
     COLORS[name] for name in ("black", "grey", "orange", "blue", "green")
 )
 FRAME = "#9a9a9a"
-WIDTH = 960  # CSS pixels of every picture: fits a notebook on a projector of 1280 x 720
+WIDTH = 640  # CSS pixels of every picture, so that its controls fit beside it on a laptop
+HERE = Path(__file__).parent
 
 
 # ---------------------------------------------------------------------------- colours and numbers
@@ -63,18 +68,31 @@ def number(value, digits=2):
 
 
 def percent(share):
-    """A share, 0..1, in words."""
-    return f"{share:.1%}".replace("%", " %")
+    """A share, 0..1, in words; a dash if it is no number."""
+    return f"{share:.1%}".replace("%", " %") if math.isfinite(share) else "–"
 
 
 # ---------------------------------------------------------------------------- reading an image
 
 
-class Reading(NamedTuple):
+class Prediction(NamedTuple):
     """What a network makes of one image."""
 
     probabilities: torch.Tensor  # (10,)
-    stages: list  # of (name, output of that layer without the batch dimension)
+    activations: list  # of (name, output of that layer without the batch dimension)
+
+    @property
+    def predicted(self):
+        """The class with the largest probability; None if the probabilities are no numbers."""
+        if not self.probabilities.isfinite().all():
+            return None
+        return int(self.probabilities.argmax())
+
+    def words(self, labels):
+        """The prediction and its confidence, to be read by people."""
+        if self.predicted is None:
+            return "no prediction: the logits are not finite numbers"
+        return f"{labels[self.predicted]}, {percent(self.probabilities[self.predicted].item())}"
 
 
 def check_images(images, labels=None):
@@ -95,14 +113,24 @@ def one_image(images, index):
     return X, y.item()
 
 
+def flat(net):
+    """The layers of a Sequential `net`, those of Sequentials within it among them, as one."""
+    layers = []
+    for layer in checks.layers(net):
+        layers += flat(layer) if isinstance(layer, nn.Sequential) else [layer]
+    return nn.Sequential(*layers)
+
+
 def layer_outputs(net, X):
-    """The output of every layer of a Sequential `net`, on the CPU, and the probabilities (B, 10).
+    """The output of every layer of flat(net), on the CPU, and the probabilities (B, 10).
 
     Raises ValueError for a batch, or a network, of the wrong shape.
     """
-    checks.layers(net)
+    net = copy.deepcopy(flat(net))  # it may be in training meanwhile, in a cell
+    if len(net) == 0:
+        raise ValueError("net holds no layers")
     checks.batch(X)
-    device = next(net.parameters()).device
+    device = next((p.device for p in net.parameters()), "cpu")
     with lenet.eval_mode(net):
         try:
             outputs = [output.cpu() for output in lenet.activations(net, X.to(device))]
@@ -113,160 +141,184 @@ def layer_outputs(net, X):
     return outputs, outputs[-1].softmax(dim=1)
 
 
-def read_image(net, X):
-    """The Reading of one image X (1, 1, 28, 28).
+KINDS = {
+    nn.Conv2d: "conv", nn.AvgPool2d: "pool", nn.MaxPool2d: "pool",
+    nn.AdaptiveAvgPool2d: "pool", nn.AdaptiveMaxPool2d: "pool", nn.Linear: "dense",
+}  # fmt: skip
 
-    Its stages are what the next layer of weights or the next pooling gets to see: an activation
-    is shown, the sums that go into it are not.
+
+def predict_image(net, X):
+    """The Prediction for one image X (1, 1, 28, 28).
+
+    Its activations are what the next layer of weights or the next pooling gets to see: the sums
+    that go into an activation function are left out.
     """
     outputs, probabilities = layer_outputs(net, X)
-    stages, count, kind = [], {"conv": 0, "pool": 0, "dense": 0}, ""
-    names = [(nn.Conv2d, "conv"), (nn.AvgPool2d, "pool"), (nn.MaxPool2d, "pool")]
-    names += [(nn.Linear, "dense")]
-    kinds = [next((name for cls, name in names if isinstance(l, cls)), "") for l in net]
+    layers = flat(net)
+    kinds = [KINDS.get(type(layer), "") for layer in layers]
+    found, name = [], ""
     for i, output in enumerate(outputs):
         if kinds[i]:
-            kind = kinds[i]
-            count[kind] += 1
-        last = i == len(outputs) - 1
-        if kind and (last or kinds[i + 1] or isinstance(net[i + 1], nn.Flatten)):
-            if isinstance(net[i], nn.Flatten):
-                continue
-            stages.append(("scores" if last else f"{kind} {count[kind]}", output[0]))
-    return Reading(probabilities[0], stages)
+            name = f"{kinds[i]} {kinds[: i + 1].count(kinds[i])}"
+        elif isinstance(layers[i], nn.Flatten):
+            name = ""  # what comes before the next layer of weights is only a list of the same
+        if i == len(outputs) - 1:
+            found.append(("logits", output[0]))
+        elif not name:
+            continue
+        elif kinds[i + 1] or isinstance(layers[i + 1], nn.Flatten):
+            found.append((name, output[0]))
+    return Prediction(probabilities[0], found)
 
 
-def draw_layers(picture, X, stages, x, y, width=WIDTH):
-    """The image and its stages from left to right, `width` wide and about 250 high."""
-    cell = 10  # pixels to the value of a dense layer
-    # Name, sheet of values, pixels to the value, tiles (rows, columns, height and width of one).
-    columns = [("image", grey(X[0, 0]), 100 / 28, (1, 1, 28, 28))]
-    for name, output in stages[:-1]:
-        low, high = output.min().item(), output.max().item()
-        if output.dim() == 3:
-            side, size = (4, 36) if len(output) > 8 else (2, 58)
-            maps = output[: 4 * side]
-            rows, (height, wide) = -(-len(maps) // side), maps.shape[1:]
-            sheet = grey(tiled(maps, side, fill=high), low, high)
-            columns.append((name, sheet, size / wide, (rows, side, height, wide)))
-        else:
-            # A dense layer has no picture: its values below each other, in columns of equal length.
-            rows = next((r for r in range(16, 7, -1) if len(output) % r == 0), 16)
-            filled = nn.functional.pad(output, (0, -len(output) % rows), value=low)
-            values = filled.view(-1, rows).T
-            columns.append((name, grey(values, low, high), cell, (1, 1, *values.shape)))
-    across = [sheet.shape[1] * scale for _, sheet, scale, _ in columns]
-    space = (width - sum(across)) / (len(columns) - 1)
-    for (name, sheet, scale, tiles), wide in zip(columns, across, strict=True):
-        picture.text(x + wide / 2, y + 10, name, 15, QUIET, "middle")
-        picture.sheet(x, y + 28, scale, sheet, tiles)
-        x += wide + space
-    note = "black: the smallest value of its layer  ·  white: the largest"
-    picture.text(x - space, y + 228, note, 14, QUIET, "end")
+# ---------------------------------------------------------------------------- drawing
 
 
-def draw_probabilities(picture, probabilities, labels, x, y, width, truth=None, row=26):
-    """Ten bars under each other, `row` high each; the true class is named in green."""
-    answer = int(probabilities.argmax())
-    room = 120
-    for i, (label, p) in enumerate(zip(labels, probabilities.tolist(), strict=True)):
+def draw_layers(picture, X, activations, x, y, width=WIDTH):
+    """The image and its activations from left to right, `width` wide and at most 190 high.
+
+    However many layers, channels and values: they are drawn so small that they fit.
+    """
+    sheets = [("image", grey(X[0, 0]), 90 / 28, (1, 1, 28, 28))]
+    sheets += [(name, *_sheet(output)) for name, output in activations[:-1]]
+    gap = min(16, 0.3 * width / len(sheets))
+    across = sum(sheet.shape[1] * scale for _, sheet, scale, _ in sheets)
+    shrink = min(1, (width - gap * (len(sheets) - 1)) / across)
+    gap = (width - shrink * across) / max(len(sheets) - 1, 1)
+    for name, sheet, scale, tiles in sheets:
+        wide = shrink * scale * sheet.shape[1]
+        size = min(14, 0.2 * width / len(sheets))
+        picture.text(x + wide / 2, y + 8, name, size, QUIET, "middle")
+        picture.sheet(x, y + 22, shrink * scale, sheet, tiles)
+        x += wide + gap
+    note = "each map, and each dense layer, from its smallest value (black) to its largest (white)"
+    picture.text(x - gap, y + 182, note, 13, QUIET, "end")
+
+
+def _sheet(output):
+    """The image of a layer's activations, pixels to the value, and its tiles."""
+    if output.dim() == 3:
+        count, height, wide = output.shape
+        low, high = (end(output, dim=(1, 2), keepdim=True) for end in (torch.amin, torch.amax))
+        output = (output - low) / (high - low).clamp_min(1e-9)
+        columns = math.ceil(math.sqrt(count / 1.5))
+        size = min(52, 150 / math.ceil(count / columns), 150 / columns)
+        sheet = grey(tiled(output, columns, fill=1.0))
+        return sheet, size / (max(height, wide) + 1), (-(-count // columns), columns, height, wide)
+    # A dense layer has no picture: its values below each other, in columns of equal length.
+    values = output.flatten()
+    low, high = values.min().item(), values.max().item()
+    rows = math.ceil(math.sqrt(1.5 * len(values)))
+    values = nn.functional.pad(values, (0, -len(values) % rows), value=low).view(-1, rows).T
+    return grey(values, low, high), min(10, 150 / rows), (1, 1, *values.shape)
+
+
+def draw_probabilities(picture, prediction, labels, x, y, width, target=None, row=22):
+    """Ten bars under each other, `row` high each; the target class is named in green."""
+    predicted, room = prediction.predicted, 12 + 7.4 * max(map(len, labels))
+    good = target is None or predicted == target
+    bars = zip(labels, prediction.probabilities.tolist(), strict=True)
+    for i, (label, p) in enumerate(bars):
         middle = y + (i + 0.5) * row
-        color = GREEN if i == truth else INK
-        bold = i in (answer, truth)
-        picture.text(x + room - 8, middle, label, 15, color, "end", bold)
-        long = (width - room - 60) * (p if math.isfinite(p) else 0)
-        picture.box(x + room, middle - row * 0.36, width - room - 60, row * 0.72, "#eeeeee")
-        bar = (GREEN if answer == truth or truth is None else MARK) if i == answer else "#8fa3b3"
-        picture.box(x + room, middle - row * 0.36, long, row * 0.72, bar)
-        picture.text(x + width, middle, percent(p), 15, INK, "end", bold)
+        bold = i in (predicted, target)
+        picture.text(x + room - 6, middle, label, 13.5, GREEN if i == target else INK, "end", bold)
+        long = width - room - 56
+        picture.box(x + room, middle - row * 0.36, long, row * 0.72, "#eeeeee")
+        bar = (GREEN if good else MARK) if i == predicted else "#8fa3b3"
+        share = p if math.isfinite(p) else 0
+        picture.box(x + room, middle - row * 0.36, long * share, row * 0.72, bar)
+        picture.text(x + width, middle, percent(p), 13.5, INK, "end", bold)
 
 
 # ---------------------------------------------------------------------------- widgets
 
-# JupyterLab's colours are set anew inside the card, so that it is white in the dark theme too.
-STYLE = """<style>
-.lenet-card {
-  background: #fff; color: #222; color-scheme: light; padding: 16px 20px; max-width: 1010px;
-  box-sizing: border-box; border: 1px solid #c8c8c8; border-radius: 8px; overflow: hidden;
-  --jp-widgets-color: #222; --jp-widgets-label-color: #222; --jp-widgets-readout-color: #222;
-  --jp-widgets-font-size: 16px; --jp-widgets-inline-height: 34px;
-  --jp-widgets-input-color: #222; --jp-widgets-input-background-color: #fff;
-  --jp-widgets-input-border-color: #767676; --jp-widgets-input-focus-border-color: #0072b2;
-  --jp-ui-font-color0: #222; --jp-ui-font-color1: #222; --jp-content-font-color1: #222;
-  --jp-layout-color0: #fff; --jp-layout-color1: #fff; --jp-layout-color2: #ececec;
-  --jp-layout-color3: #d8d8d8; --jp-layout-color4: #8a8a8a; --jp-border-color1: #767676;
-  --jp-brand-color1: #0072b2; --jp-brand-color2: #0072b2; --jp-widgets-slider-border-color: #8a8a8a;
-  --jp-widgets-slider-handle-background-color: #fff;
-}
-.lenet-card h3 { margin: 0 0 8px; color: #222; font-size: 20px; }
-.lenet-card svg { display: block; width: 100%; height: auto; }
-.lenet-card svg image { image-rendering: pixelated; }
-.lenet-card .widget-html-content { line-height: 1.4; color: #222; font-size: 16px; }
-.lenet-card .lenet-stack { display: grid; overflow: visible; margin-top: 8px; }
-.lenet-card .lenet-stack > * { grid-area: 1 / 1; margin: 0; width: 100%; height: auto; }
-.lenet-card .lenet-stack > canvas { z-index: 1; cursor: pointer; }
-.lenet-card .lenet-row { flex-wrap: wrap; gap: 4px 16px; align-items: flex-start; }
-.lenet-card :focus-visible { outline: 3px solid #0072b2; outline-offset: 2px; }
-.lenet-card canvas:focus-visible { outline-offset: -1px; }
-</style>"""
 
+class PictureView(anywidget.AnyWidget):
+    """Shows a Picture; a press in one of its spots calls `on_click(key, across, down)`.
 
-class PictureView(widgets.Box):
-    """Shows a Picture; if `on_click` is given, a click in one of its spots calls it.
-
-    `on_click(key, across, down)`: the spot's key and the place in it, 0..1. When it has the focus,
-    the arrow keys call `on_arrow(columns, rows)`, and Tab goes on to `tab_to`, a button or a
-    dropdown (ipywidgets can give the focus to no other): ipycanvas keeps every key for itself, and
-    without this a keyboard would never get out of it.
+    `key` is the spot's, the other two say where in it, 0..1. The arrow keys call
+    `on_arrow(columns, rows)`; `hint` says, for readers who do not see it, what they do. Where
+    something is drawn by hand, `pen` says how its stroke looks: `width`, `color`, and the `box`
+    x, y, width, height that it stays in; `on_move(x, y)` and `on_release()` then follow a press.
     """
 
-    def __init__(self, on_click=None, on_arrow=None, tab_to=None):
-        self._html = widgets.HTML()
-        children = [self._html]
-        if on_click:
-            self.canvas = Canvas(width=10, height=10)
-            self.canvas.on_mouse_down(self._clicked)
-            self.canvas.on_touch_start(lambda places: places and self._clicked(*places[0]))
-            self.canvas.on_key_down(self._pressed)
-            children.append(self.canvas)
-        self._on_click, self._on_arrow, self._tab_to = on_click, on_arrow, tab_to
-        super().__init__(children)
-        self.add_class("lenet-stack")
+    _esm = HERE / "picture.js"
+    _css = HERE / "card.css"
+
+    svg = traitlets.Unicode().tag(sync=True)
+    hint = traitlets.Unicode().tag(sync=True)
+    pen = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, on_click=None, on_arrow=None, on_move=None, on_release=None, **traits):
+        self.on_click, self.arrow = on_click or _nothing, on_arrow or _nothing
+        self.move, self.release = on_move or _nothing, on_release or _nothing
+        super().__init__(**traits)
+        self.on_msg(self._told)
 
     def draw(self, picture, description):
-        self._picture = picture
-        self._html.value = picture.svg(description)
-        if self._on_click and self.canvas.height != picture.outer_height:
-            self.canvas.width, self.canvas.height = picture.outer_width, picture.outer_height
+        self._picture, self.svg = picture, picture.svg(description)
 
-    def _clicked(self, x, y):
-        found = self._picture.at(x - MARGIN, y - MARGIN)
+    def press(self, x, y):
+        found = self._picture.at(x, y)
         if found:
-            key, *place = found
-            self._on_click(key, *place)
+            self.on_click(*found)
 
-    def _pressed(self, key, *modifiers):
-        if key == "Tab" and self._tab_to:
-            self._tab_to.focus()
-        elif key in ARROWS and self._on_arrow:
-            self._on_arrow(*ARROWS[key])
+    def _told(self, widget, message, buffers):
+        if message["do"] == "ask":  # is the kernel busy? Not any more.
+            self.send({"do": "answer"})
+        else:
+            getattr(self, message["do"])(*message.get("place", ()))
 
 
-ARROWS = {"ArrowLeft": (-1, 0), "ArrowRight": (1, 0), "ArrowUp": (0, -1), "ArrowDown": (0, 1)}
+def _nothing(*place):
+    pass
+
+
+class Slider(anywidget.AnyWidget):
+    """A named slider with a step to each side; `play`, in milliseconds a step, adds a button.
+
+    Of a `log` slider the value is an exponent, and 10 to its power is what the reader sees.
+    """
+
+    _esm = HERE / "slider.js"
+
+    value, min, max, step = (
+        traitlets.Union([traitlets.Int(), traitlets.Float()]).tag(sync=True) for _ in range(4)
+    )
+    description = traitlets.Unicode().tag(sync=True)
+    disabled, log = (traitlets.Bool().tag(sync=True) for _ in range(2))
+    digits, play = (traitlets.Int().tag(sync=True) for _ in range(2))
+
+    @traitlets.validate("value")
+    def _within(self, proposal):
+        return min(max(proposal.value, self.min), self.max)
+
+    @traitlets.observe("min", "max")
+    def _stay_within(self, change):
+        self.value = min(max(self.value, self.min), self.max)
 
 
 class Explorer:
-    """A card with a title, controls and a picture that follows them.
+    """A card with a title and a picture, and beside it the controls that the picture follows.
 
-    A subclass builds its controls, calls `super().__init__`, and says in `picture()` what to draw
-    and in `describe()`, in a sentence, what is seen.
+    A subclass builds its controls, calls `super().__init__`, and says in `picture()` what to draw,
+    640 wide and at most 540 high, and in `describe()`, in a sentence, what is seen, the result
+    first. What they raise later on (of a network that was changed, say) is said in the card.
+    `columns` puts narrow controls in two columns.
     """
 
-    def __init__(self, title, controls, view=None, below=()):
+    def __init__(self, title, controls, view=None, columns=False):
         self.view = view or PictureView()
+        for name in ("on_click", "arrow", "move", "release"):
+            setattr(self.view, name, self.saying(getattr(self.view, name)))
         self._quiet = False
-        heading = widgets.HTML(f"{STYLE}<h3>{html.escape(title)}</h3>")
-        self.card = widgets.VBox([heading, *controls, self.view, *below])
+        beside = widgets.Box(controls)
+        beside.add_class("lenet-controls")
+        body = widgets.HBox([self.view, beside])
+        body.add_class("lenet-body")
+        if columns:
+            body.add_class("lenet-columns")
+        self.card = widgets.VBox([widgets.HTML(f"<h3>{html.escape(title)}</h3>"), body])
         self.card.add_class("lenet-card")
 
     def watch(self, *controls):
@@ -274,9 +326,39 @@ class Explorer:
             control.observe(lambda change: self.refresh(), "value")
 
     def refresh(self):
-        """Draw again what the controls now say."""
-        if not self._quiet:
+        """Draw again what the controls now say, or why that cannot be."""
+        if self._quiet:
+            return
+        try:
+            self.seen = self.look()
             self.view.draw(self.picture(), self.describe())
+        except Exception as error:
+            self._fail(error)
+
+    def look(self):
+        """What `picture` and `describe` both need, found once for the two of them: `self.seen`."""
+
+    def saying(self, act):
+        """`act` as a callback: what it raises is said in the card, for nobody else hears of it."""
+
+        def callback(*args):
+            try:
+                act(*args)
+            except Exception as error:
+                self._fail(error)
+
+        return callback
+
+    def _fail(self, error):
+        """Say what is wrong in the picture's place: nothing of that holds any more."""
+        if not self.view.svg:  # it has never been shown: whoever makes it hears of it
+            raise error
+        problem = str(error) or type(error).__name__
+        lines = textwrap.wrap(problem, 75)
+        picture = Picture(40 + 24 * len(lines), WIDTH)
+        for i, line in enumerate(lines):
+            picture.text(0, 20 + 24 * i, line, 16, MARK)
+        self.view.draw(picture, problem)
 
     @contextmanager
     def changing(self):
@@ -290,6 +372,7 @@ class Explorer:
 
     def show(self):
         """Show it in the notebook, with a still picture for when no kernel runs."""
+        self.seen = self.look()
         show_widget(self.card, self.picture(), self.describe())
 
 
@@ -300,27 +383,31 @@ def row(*controls):
     return box
 
 
-def slider(description, low, high, value, step=1, width="300px", **kwargs):
-    """A slider with its name in words; whole numbers unless `step` is a fraction."""
-    kind = widgets.IntSlider if isinstance(step, int) else widgets.FloatSlider
-    return kind(
-        value=value, min=low, max=high, step=step, description=description,
-        style={"description_width": "initial"}, layout={"width": width}, **kwargs,
-    )  # fmt: skip
+def slider(description, low, high, value, step=1, digits=0, **traits):
+    return Slider(
+        min=low, max=high, step=step, value=value, description=description, digits=digits, **traits
+    )
 
 
-def dropdown(description, options, value, width="220px"):
+def button(description, do, style=""):
+    """A button that calls `do()`; the `style` "primary" makes it blue."""
+    control = widgets.Button(description=description, button_style=style)
+    control.on_click(lambda _: do())
+    return control
+
+
+def dropdown(description, options, value):
     return widgets.Dropdown(
         options=options, value=value, description=description,
-        style={"description_width": "initial"}, layout={"width": width},
+        style={"description_width": "initial"}, layout={"width": "auto"},
     )  # fmt: skip
 
 
-def whole_number(description, low, high, value, width="240px"):
+def whole_number(description, low, high, value):
     """A field for a whole number."""
     return widgets.BoundedIntText(
         value=value, min=low, max=high, description=description,
-        style={"description_width": "initial"}, layout={"width": width},
+        style={"description_width": "initial"}, layout={"width": "auto"},
     )  # fmt: skip
 
 

@@ -3,113 +3,105 @@
 import lenet_helpers as lenet
 from lenet_course.drawing import Picture
 
+import copy
+from itertools import product
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
-from .card import (
-    BLUE,
-    GREEN,
-    INK,
-    MARK,
-    QUIET,
-    WIDTH,
-    Explorer,
-    PictureView,
-    check_images,
-    draw_layers,
-    draw_probabilities,
-    dropdown,
-    grey,
-    one_image,
-    read_image,
-    row,
-    slider,
-    tiled,
-    tint,
-)
+from . import card
+from .card import BLUE, GREEN, INK, MARK, QUIET, WIDTH, Explorer
 
 # ---------------------------------------------------------------------------- computing
 
 
-class Answers(NamedTuple):
-    """What a network answers to N images."""
+class Predictions(NamedTuple):
+    """What a network predicts for N images."""
 
-    truth: torch.Tensor  # (N,) int64
-    answer: torch.Tensor  # (N,) int64
-    certainty: torch.Tensor  # (N,) the probability of the answer
-    matrix: torch.Tensor  # (10, 10) int64: how many of each class (row) got each answer (column)
+    target: torch.Tensor  # (N,) int64
+    predicted: torch.Tensor  # (N,) int64
+    confidence: torch.Tensor  # (N,) the probability of the predicted class
+    matrix: torch.Tensor  # (10, 10) int64: how many of each class (row) were predicted (column)
 
 
-def answer_all(net, images):
-    """The Answers of `net` to all of `images`, a lenet.ImageDataset."""
-    check_images(images)
+def predict_all(net, images):
+    """The Predictions of `net` for all of `images`, a lenet.ImageDataset."""
     iterator = lenet.batches(images, 1000, shuffle=False)
     batches = [(y, *lenet.predict(net, X).max(dim=1)) for X, y in iterator]
-    truth, certainty, answer = (torch.cat(part) for part in zip(*batches, strict=True))
-    matrix = torch.bincount(10 * truth + answer, minlength=100).view(10, 10)
-    return Answers(truth, answer, certainty, matrix)
+    target, confidence, predicted = (torch.cat(part) for part in zip(*batches, strict=True))
+    if not confidence.isfinite().all():
+        raise ValueError("this network predicts nothing: its logits are not finite numbers")
+    matrix = torch.bincount(10 * target + predicted, minlength=100).view(10, 10)
+    return Predictions(target, predicted, confidence, matrix)
 
 
-def images_behind(answers, truth, answer):
-    """Numbers of the images of class `truth` answered `answer`, the most certain first."""
-    numbers = ((answers.truth == truth) & (answers.answer == answer)).nonzero().flatten()
-    return numbers[answers.certainty[numbers].argsort(descending=True, stable=True)].tolist()
+def images_behind(predictions, target, predicted):
+    """Numbers of the images of class `target` predicted as `predicted`, most confident first."""
+    chosen = (predictions.target == target) & (predictions.predicted == predicted)
+    numbers = chosen.nonzero().flatten()
+    return numbers[predictions.confidence[numbers].argsort(descending=True, stable=True)].tolist()
+
+
+def occlusion_map(net, X, label):
+    """How much the probability of class `label` falls where X (1, 1, 28, 28) is covered: (28, 28).
+
+    A black square of 7 x 7 pixels covers the image at 64 places, three pixels apart; a pixel gets
+    the mean over all squares that cover it (after Zeiler and Fergus, 2014).
+    """
+    squares = torch.zeros(64, 1, 28, 28)
+    for square, (top, left) in zip(squares, product(range(0, 22, 3), repeat=2), strict=True):
+        square[0, top : top + 7, left : left + 7] = 1
+    before, *covered = lenet.predict(net, torch.cat([X, X * (1 - squares)]))[:, label]
+    fall = before - torch.stack(covered).view(64, 1, 1)
+    return (fall * squares[:, 0]).sum(dim=0) / squares[:, 0].sum(dim=0)
 
 
 # ---------------------------------------------------------------------------- drawing
 
-CELL, LEFT, TOP = 38, 104, 96  # of the matrix
-THUMB, COLUMNS, ROWS = 72, 6, 3  # of the shelf with the images behind a cell
+CELL, LEFT, TOP = 24, 84, 82  # of the matrix
+THUMB, COLUMNS, ROWS = 46, 6, 3  # of the shelf with the images behind a cell
 SHELF = WIDTH - COLUMNS * THUMB
 PAGE = COLUMNS * ROWS
 
 
-def draw_confusion(answers, images, labels, truth, answer, position=0, reading=None):
-    """The Picture: the matrix, the images behind a cell of it, and the Reading of one of them.
-
-    Without a `reading` the cell is empty. The shelf shows the page with the image at `position`.
-    """
-    picture = Picture(745)
-    _draw_matrix(picture, answers.matrix, labels, truth, answer)
-    numbers = images_behind(answers, truth, answer)
-    what = "right" if truth == answer else "wrong"
-    title = f"{labels[truth]}, answered {labels[answer]}: {len(numbers)} ({what})"
-    picture.text(SHELF, 10, title, 16, GREEN if truth == answer else MARK, bold=True)
-    if reading is None:
-        picture.text(SHELF, 60, "No image here: choose another cell.", 16, QUIET)
-        return picture
-    first = position // PAGE * PAGE
-    shelf = images.images[numbers[first : first + PAGE]] / 255
-    sheet, scale = grey(tiled(shelf, COLUMNS, fill=1.0)), THUMB / 29
-    picture.pixels(SHELF, 28, sheet.shape[1] * scale, sheet.shape[0] * scale, sheet)
-    i = position - first
-    x, y = SHELF + i % COLUMNS * THUMB, 28 + i // COLUMNS * THUMB
-    picture.box(x, y, THUMB - scale, THUMB - scale, line=MARK, thick=4)
-    picture.spot(SHELF, 28, COLUMNS * THUMB, ROWS * THUMB, "shelf")
-    draw_probabilities(picture, reading.probabilities, labels, SHELF, 256, 426, truth, row=22)
-    X, _ = one_image(images, numbers[position])
-    draw_layers(picture, X, reading.stages, 0, 496)
-    return picture
-
-
-def _draw_matrix(picture, matrix, labels, truth, answer):
-    picture.text(0, 10, "class (row), answer (column)", 15, QUIET)
+def draw_matrix(picture, matrix, labels, target, predicted):
+    """The confusion matrix; the cell of class `target` and prediction `predicted` is framed."""
+    picture.text(0, 10, "class (row), predicted (column)", 13, QUIET)
     most = max(matrix.clone().fill_diagonal_(0).max().item(), 1)
     for i, label in enumerate(labels):
         middle = (i + 0.5) * CELL
-        picture.text(LEFT - 8, TOP + middle, label, 14, INK, "end", i == truth)
-        picture.text(LEFT + middle, TOP - 8, label, 14, INK, "start", i == answer, rotation=50)
+        picture.text(LEFT - 6, TOP + middle, label, 13, INK, "end", i == target)
+        picture.text(LEFT + middle, TOP - 6, label, 13, INK, "start", i == predicted, rotation=60)
         for j in range(10):
             count = matrix[i, j].item()
             share = count / max(matrix[i].sum().item(), 1) if i == j else (count / most) ** 0.5
-            fill = tint(BLUE if i == j else MARK, share)
             x, y = LEFT + j * CELL, TOP + i * CELL
-            picture.box(x, y, CELL, CELL, fill, "#ffffff")
+            picture.box(x, y, CELL, CELL, card.tint(BLUE if i == j else MARK, share), "#ffffff")
             ink = "#ffffff" if share > 0.6 else INK
-            picture.text(x + CELL / 2, y + CELL / 2, str(count), 13, ink, "middle")
-    picture.box(LEFT + answer * CELL, TOP + truth * CELL, CELL, CELL, line=INK, thick=4)
+            picture.text(x + CELL / 2, y + CELL / 2, str(count), 11, ink, "middle")
+    picture.box(LEFT + predicted * CELL, TOP + target * CELL, CELL, CELL, line=INK, thick=3)
     picture.spot(LEFT, TOP, 10 * CELL, 10 * CELL, "matrix")
+
+
+def draw_shelf(picture, images, numbers, position):
+    """The page of `images` with the one at `position` of `numbers`, which is framed."""
+    i, scale = position % PAGE, THUMB / 29
+    shelf = images.images[numbers[position - i : position - i + PAGE]] / 255
+    sheet = card.grey(card.tiled(shelf, COLUMNS, fill=1.0))
+    picture.pixels(SHELF, 24, sheet.shape[1] * scale, sheet.shape[0] * scale, sheet)
+    x, y = SHELF + i % COLUMNS * THUMB, 24 + i // COLUMNS * THUMB
+    picture.box(x, y, THUMB - scale, THUMB - scale, line=MARK, thick=4)
+    picture.spot(SHELF, 24, COLUMNS * THUMB, ROWS * THUMB, "shelf")
+
+
+def draw_occlusion(picture, X, fall, x, y, side=60):
+    """Where covering the image X makes the prediction less probable, in orange, on its shadow."""
+    colors = card.signed(fall, fall.abs().max().item())
+    shadow = 1 - 0.4 * X[0, 0].unsqueeze(-1).numpy()
+    picture.text(x, y, "where it matters", 12, QUIET)
+    picture.pixels(x, y + 12, side, side, (colors * shadow).astype(np.uint8))
+    picture.box(x, y + 12, side, side, line="#9a9a9a")
 
 
 # ---------------------------------------------------------------------------- the widget
@@ -123,37 +115,32 @@ class ConfusionExplorer(Explorer):
     """
 
     def __init__(self, net, images, labels):
-        check_images(images, labels)
+        card.check_images(images, labels)
         self.net, self.images, self.labels = net, images, list(labels)
-        self.answers = answer_all(net, images)
-        wrong = self.answers.matrix.clone().fill_diagonal_(0)
-        truth, answer = divmod(wrong.argmax().item(), 10)  # the most frequent mistake
+        self.predictions = predict_all(net, images)
+        wrong = self.predictions.matrix.clone().fill_diagonal_(0)
+        target, predicted = divmod(wrong.argmax().item(), 10)  # the most frequent mistake
         classes = list(zip(self.labels, range(10), strict=True))
-        self.truth = dropdown("class", classes, truth)
-        self.answer = dropdown("answer", classes, answer)
-        self.position = slider("image behind the cell", 0, 0, 0, width="440px")
+        self.target = card.dropdown("class", classes, target)
+        self.predicted = card.dropdown("predicted", classes, predicted)
+        self.position = card.slider("image behind the cell", 0, 0, 0)
         self._clicked = "matrix"
         super().__init__(
             "From a confusion to its cause",
-            [row(self.truth, self.answer, self.position)],
-            PictureView(self._click, self._arrow, tab_to=self.truth),
+            [self.target, self.predicted, self.position],
+            card.PictureView(
+                self._click, self._arrow, hint="arrow keys: another cell, or another image"
+            ),
         )
         self.watch(self.position)
-        for control in (self.truth, self.answer):
-            control.observe(lambda change: self._new_cell(), "value")
+        for control in (self.target, self.predicted):
+            control.observe(self.saying(lambda change: self._new_cell()), "value")
         self._new_cell()
 
     @property
     def numbers(self):
         """Numbers of the images behind the chosen cell."""
-        return images_behind(self.answers, self.truth.value, self.answer.value)
-
-    @property
-    def reading(self):
-        """The Reading of the chosen image, None if the cell is empty."""
-        if not self.numbers:
-            return None
-        return read_image(self.net, one_image(self.images, self.numbers[self.position.value])[0])
+        return images_behind(self.predictions, self.target.value, self.predicted.value)
 
     def _new_cell(self):
         with self.changing():
@@ -171,24 +158,55 @@ class ConfusionExplorer(Explorer):
 
     def _arrow(self, columns, rows):
         if self._clicked == "matrix":
-            self._choose(self.truth.value + rows, self.answer.value + columns)
+            self._choose(self.target.value + rows, self.predicted.value + columns)
         else:
             self.position.value += columns + rows * COLUMNS
 
-    def _choose(self, truth, answer):
+    def _choose(self, target, predicted):
         with self.changing():
-            self.truth.value, self.answer.value = min(max(truth, 0), 9), min(max(answer, 0), 9)
+            self.target.value = min(max(target, 0), 9)
+            self.predicted.value = min(max(predicted, 0), 9)
 
     def picture(self):
-        return draw_confusion(
-            self.answers, self.images, self.labels,
-            self.truth.value, self.answer.value, self.position.value, self.reading,
-        )  # fmt: skip
+        picture, numbers, position = Picture(540, WIDTH), self.numbers, self.position.value
+        target, predicted = self.target.value, self.predicted.value
+        draw_matrix(picture, self.predictions.matrix, self.labels, target, predicted)
+        color = GREEN if target == predicted else MARK
+        picture.text(SHELF, 10, f"{self.cell()}: {len(numbers)}", 14, color, bold=True)
+        if not numbers:
+            picture.text(SHELF, 60, "No image here: choose another cell.", 14, QUIET)
+            return picture
+        draw_shelf(picture, self.images, numbers, position)
+        X, prediction = self.seen
+        card.draw_probabilities(
+            picture, prediction, self.labels, SHELF, 168, COLUMNS * THUMB, target, row=15
+        )
+        card.draw_layers(picture, X, prediction.activations, 0, 330)
+        fall = occlusion_map(copy.deepcopy(self.net), X, predicted)
+        draw_occlusion(picture, X, fall, 0, 466)
+        words = f"orange: covered there, “{self.labels[predicted]}” becomes less probable"
+        picture.text(72, 492, words, 13, QUIET)
+        return picture
+
+    def look(self):
+        """The chosen image, and what the network predicts of it; None if there is none."""
+        if not self.numbers:
+            return None
+        X, _ = card.one_image(self.images, self.numbers[self.position.value])
+        return X, card.predict_image(self.net, X)
+
+    def cell(self):
+        """The chosen cell, in words."""
+        return f"{self.labels[self.target.value]}, predicted {self.labels[self.predicted.value]}"
 
     def describe(self):
-        truth, answer = self.labels[self.truth.value], self.labels[self.answer.value]
+        numbers = self.numbers
+        found = f"{self.cell()}: {len(numbers)} of {len(self.images)} images"
+        if not numbers:
+            return f"{found}. Behind another cell of the confusion matrix there are some."
+        number, (_, prediction) = numbers[self.position.value], self.seen
         return (
-            f"The confusion matrix of {len(self.images)} images, and behind its cell “{truth}, "
-            f"answered {answer}” the images, the most certain first; the chosen one with its "
-            "activations layer by layer and its ten probabilities."
+            f"{found}, the most confident first. Image {number}: {prediction.words(self.labels)}; "
+            "its activations layer by layer, its ten probabilities, and where covering it makes "
+            "the prediction less probable. Beside it the whole confusion matrix."
         )

@@ -4,29 +4,12 @@ from lenet_course.drawing import Picture
 
 from typing import NamedTuple
 
-import ipywidgets as widgets
 import torch
 from torch import nn
+from torch.nn import functional as F
 
-from .card import (
-    FRAME,
-    INK,
-    MARK,
-    QUIET,
-    WIDTH,
-    Explorer,
-    PictureView,
-    check_images,
-    dropdown,
-    grey,
-    image_number,
-    layer_outputs,
-    number,
-    one_image,
-    row,
-    signed,
-    slider,
-)
+from . import card
+from .card import FRAME, INK, MARK, QUIET, WIDTH, number
 
 # ---------------------------------------------------------------------------- computing
 
@@ -43,45 +26,58 @@ class ConvolutionStep(NamedTuple):
     inputs: torch.Tensor  # (C, H, W), all of the input, padding included
     top: int  # where the patch lies in it
     left: int
-    padding: tuple[int, int]  # rows above and below, columns left and right
-    feature_map: torch.Tensor  # (H', W'), what the network itself gives for this channel
+    padding: tuple[int, int, int, int]  # columns left and right, rows above and below
+    feature_map: torch.Tensor  # (H', W'), what the convolution gives for this channel
 
 
 def convolutions(net):
-    """The places of the convolutions in a Sequential `net`."""
-    return [i for i, layer in enumerate(net) if isinstance(layer, nn.Conv2d)]
+    """The places of the convolutions in card.flat(net)."""
+    return [i for i, layer in enumerate(card.flat(net)) if isinstance(layer, nn.Conv2d)]
 
 
-def convolution_step(net, X, layer, channel, row, column):
+def convolution_step(net, X, layer, channel, row, column, kernel=None):
     """Output value (`row`, `column`) of `channel` of the `layer`-th convolution (1 is the first).
 
-    `X` is one image, (1, 1, 28, 28). Raises ValueError for what does not exist, with what does.
+    `X` is one image, (1, 1, 28, 28). A `kernel` (C, k, k), with a bias of 0, is used in the place
+    of the network's own. Raises ValueError for what does not exist, with what does.
     """
-    outputs, _ = layer_outputs(net, X)
+    outputs, _ = card.layer_outputs(net, X)
     if len(X) != 1:
         raise ValueError(f"X must hold one image, it holds {len(X)}")
     places = convolutions(net)
+    if not places:
+        raise ValueError("net has no convolution: this explorer needs at least one nn.Conv2d")
     _check("layer", layer, 1, len(places))
     place = places[layer - 1]
-    conv, output = net[place], outputs[place][0]
+    conv, output = card.flat(net)[place], outputs[place][0]
     if conv.groups != 1 or conv.dilation != (1, 1) or conv.padding_mode != "zeros":
         raise ValueError(f"the explorer expects a plain convolution, this one is {conv}")
     _check("channel", channel, 0, len(output) - 1)
     _check("row", row, 0, output.shape[1] - 1)
     _check("column", column, 0, output.shape[2] - 1)
-    (down, across), (step_down, step_across) = conv.padding, conv.stride
-    before = outputs[place - 1] if place else X
-    inputs = nn.functional.pad(before[0], (across, across, down, down))
-    kernel = conv.weight[channel].detach().cpu()
-    top, left = row * step_down, column * step_across
+    padding, bias, feature_map = padding_of(conv), 0.0, output[channel]
+    inputs = F.pad(outputs[place - 1][0] if place else X[0], padding)
+    if kernel is not None:
+        feature_map = F.conv2d(inputs[None], kernel[None], stride=conv.stride)[0, 0]
+    else:
+        kernel = conv.weight[channel].detach().cpu()
+        bias = 0.0 if conv.bias is None else conv.bias[channel].item()
+    top, left = row * conv.stride[0], column * conv.stride[1]
     patch = inputs[:, top : top + kernel.shape[1], left : left + kernel.shape[2]]
     products = patch * kernel
     total = products.sum().item()
-    bias = 0.0 if conv.bias is None else conv.bias[channel].item()
     return ConvolutionStep(
-        patch, kernel, products, total, bias, total + bias,
-        inputs, top, left, (down, across), output[channel],
-    )  # fmt: skip
+        patch, kernel, products, total, bias, total + bias, inputs, top, left, padding, feature_map
+    )
+
+
+def padding_of(conv):
+    """Columns left and right, rows above and below, as F.pad wants them."""
+    if conv.padding == "same":  # what is odd goes to the right and below
+        down, across = (k - 1 for k in conv.kernel_size)
+        return across // 2, across - across // 2, down // 2, down - down // 2
+    down, across = (0, 0) if conv.padding == "valid" else conv.padding
+    return across, across, down, down
 
 
 def _check(name, value, low, high):
@@ -89,15 +85,35 @@ def _check(name, value, low, high):
         raise ValueError(f"{name} must be {low} to {high}, it is {value}")
 
 
+PRESETS = ("the network's own", "edge: −1 beside 1", "edge: −1 above 1", "blur: the mean")
+
+
+def preset_kernel(name, shape):
+    """One of the PRESETS as a kernel (C, k, k); None for the network's own."""
+    kernel = torch.zeros(shape)
+    down, across = (side // 2 for side in shape[1:])
+    if name == PRESETS[0]:
+        return None
+    if name == PRESETS[3]:
+        return kernel + 1 / kernel.numel()
+    kernel[:, down, across] = 1 / len(kernel)
+    if name == PRESETS[1]:
+        kernel[:, down, max(across - 1, 0)] = -1 / len(kernel)
+    else:
+        kernel[:, max(down - 1, 0), across] = -1 / len(kernel)
+    return kernel
+
+
 # ---------------------------------------------------------------------------- drawing
 
-SIDE = 252  # of the input and of the feature map, in pixels of the picture
-GRID = 225  # of the patch, the kernel and the products
+SIDE = 232  # of the input and of the feature map, in pixels of the picture
+GRID = 188  # of the patch, the kernel and the products
+TOP, BELOW = 26, 306
 
 
 def draw_step(step, layer, channel, row, column, input_channel=0):
     """The Picture of a ConvolutionStep; of several input channels it shows one."""
-    picture = Picture(600)
+    picture = Picture(518, WIDTH)
     brightest = max(step.inputs[input_channel].max().item(), 1e-9)
     _draw_input(picture, step, layer, input_channel, brightest)
     _draw_sum(picture, step, row, column, input_channel)
@@ -106,63 +122,59 @@ def draw_step(step, layer, channel, row, column, input_channel=0):
     for i, name in enumerate(("patch", "kernel", "products")):
         grid, x = getattr(step, name)[input_channel], i * (GRID + apart)
         limit = grid.abs().max().item()
-        colours = grey(grid, 0, brightest) if name == "patch" else signed(grid, limit)
-        picture.text(x + GRID / 2, 324, name, 16, QUIET, "middle")
-        _draw_grid(picture, grid, colours, x, 340)
+        colours = card.grey(grid, 0, brightest) if name == "patch" else card.signed(grid, limit)
+        picture.text(x + GRID / 2, BELOW - 16, name, 15, QUIET, "middle")
+        _draw_grid(picture, grid, colours, x, BELOW)
         if i < 2:
-            picture.text(x + GRID + apart / 2, 340 + GRID / 2, "×="[i], 44, INK, "middle")
+            picture.text(x + GRID + apart / 2, BELOW + GRID / 2, "×="[i], 34, INK, "middle")
     legend = "orange: above 0  ·  blue: below 0  ·  pale in the feature map: still to come"
-    picture.text(0, 590, legend, 14, QUIET)
+    picture.text(0, 508, legend, 13, QUIET)
     return picture
 
 
 def _draw_input(picture, step, layer, input_channel, brightest):
-    values, (down, across) = step.inputs[input_channel], step.padding
+    values, (left, right, above, below) = step.inputs[input_channel], step.padding
     height, width = values.shape
-    cell, y = SIDE / max(height, width), 34
+    cell = SIDE / max(height, width)
     name = "image" if layer == 1 else f"input channel {input_channel}"
-    size = f"{height - 2 * down} × {width - 2 * across}"
-    padded = f", padding {down}" if down or across else ""
-    picture.text(0, 14, f"{name}: {size}{padded}", 16, QUIET)
-    picture.pixels(0, y, cell * width, cell * height, grey(values, 0, brightest))
-    picture.box(
-        across * cell, y + down * cell, (width - 2 * across) * cell, (height - 2 * down) * cell,
-        line="#5aa9dd",
-    )  # fmt: skip
-    k_down, k_across = step.kernel.shape[1:]
-    picture.box(
-        step.left * cell, y + step.top * cell, k_across * cell, k_down * cell, line=MARK, thick=4
-    )
+    inner = (width - left - right, height - above - below)
+    padded = f", padding {above}" if max(step.padding) else ""
+    picture.text(0, 10, f"{name}: {inner[1]} × {inner[0]}{padded}", 15, QUIET)
+    picture.pixels(0, TOP, cell * width, cell * height, card.grey(values, 0, brightest))
+    picture.box(left * cell, TOP + above * cell, inner[0] * cell, inner[1] * cell, line="#5aa9dd")
+    down, across = step.kernel.shape[1:]
+    x, y = step.left * cell, TOP + step.top * cell
+    picture.box(x, y, across * cell, down * cell, line=MARK, thick=4)
 
 
 def _draw_sum(picture, step, row, column, input_channel):
-    products, middle = step.products[input_channel], WIDTH / 2
+    products, right = step.products[input_channel], WIDTH - SIDE - 8
     shown, others = products.sum().item(), len(step.products) - 1
-    lines = [(f"these {products.numel()} products", shown)]
+    lines = [(f"{products.numel()} products", shown)]
     if others:
-        lines.append((f"the other {others} input channels", step.sum - shown))
+        lines.append((f"{others} other inputs", step.sum - shown))
     lines.append(("bias", step.bias))
-    picture.text(middle, 60, "the sum", 16, QUIET, "middle")
+    picture.text(WIDTH / 2, 60, "the sum", 15, QUIET, "middle")
     for i, (words, value) in enumerate(lines):
-        picture.text(middle + 72, 104 + 36 * i, words, 17, INK, "end")
-        picture.text(middle + 168, 104 + 36 * i, number(value, 3), 19, INK, "end")
-    y = 104 + 36 * len(lines)
-    picture.line([(middle - 168, y - 14), (middle + 168, y - 14)], INK, 1.5)
-    picture.text(middle + 72, y + 10, f"value at {row}, {column}", 17, MARK, "end", True)
-    picture.text(middle + 168, y + 10, number(step.value, 3), 21, MARK, "end", True)
+        picture.text(right - 56, 92 + 30 * i, words, 13, INK, "end")
+        picture.text(right, 92 + 30 * i, number(value, 3), 14, INK, "end")
+    y = 92 + 30 * len(lines)
+    picture.line([(SIDE + 8, y - 13), (right, y - 13)], INK, 1.5)
+    picture.text(right - 66, y + 6, f"at {row}, {column}", 14, MARK, "end", True)
+    picture.text(right, y + 6, number(step.value, 3), 15, MARK, "end", True)
 
 
 def _draw_feature_map(picture, step, channel, row, column):
     rows, columns = step.feature_map.shape
-    cell, x, y = SIDE / max(rows, columns), WIDTH - SIDE, 34
-    colours = signed(step.feature_map, step.feature_map.abs().max().item())
+    cell, x = SIDE / max(rows, columns), WIDTH - SIDE
+    colours = card.signed(step.feature_map, step.feature_map.abs().max().item())
     to_come = (torch.arange(rows * columns) > row * columns + column).view(rows, columns).numpy()
     colours[to_come] = 255 - (255 - colours[to_come]) // 4
-    picture.text(x, 14, f"output channel {channel}: {rows} × {columns}", 16, QUIET)
-    picture.pixels(x, y, cell * columns, cell * rows, colours)
-    picture.box(x, y, cell * columns, cell * rows, line=FRAME)
-    picture.box(x + column * cell, y + row * cell, cell, cell, line=INK, thick=3)
-    picture.spot(x, y, cell * columns, cell * rows, "feature map")
+    picture.text(x, 10, f"feature map {channel}: {rows} × {columns}", 15, QUIET)
+    picture.pixels(x, TOP, cell * columns, cell * rows, colours)
+    picture.box(x, TOP, cell * columns, cell * rows, line=FRAME)
+    picture.box(x + column * cell, TOP + row * cell, cell, cell, line=INK, thick=3)
+    picture.spot(x, TOP, cell * columns, cell * rows, "feature map")
 
 
 def _draw_grid(picture, values, colours, x, y):
@@ -177,90 +189,84 @@ def _draw_grid(picture, values, colours, x, y):
             if cell >= 30:
                 ink = INK if colours[i, j].mean() > 130 else "#ffffff"
                 words = number(values[i, j].item())
-                picture.text(left + cell / 2, top + cell / 2, words, 13.5, ink, "middle")
+                picture.text(left + cell / 2, top + cell / 2, words, 11, ink, "middle")
 
 
 # ---------------------------------------------------------------------------- the widget
 
+OPENS_AT = 8, 12  # row and column of the value that chapter 1 works out by hand
 
-class ConvolutionExplorer(Explorer):
+
+class ConvolutionExplorer(card.Explorer):
     """Step through a convolution of your `net`: patch times kernel, summed, plus bias.
 
     Usage: `ConvolutionExplorer(net, images).show()`; `images` is a lenet.ImageDataset. Move the
-    sliders, press play, or click in the feature map (then the arrow keys step through it).
+    sliders, press play, or press in the feature map (then the arrow keys step through it). In the
+    place of the network's own kernel it shows one that finds edges or one that blurs.
     """
 
     def __init__(self, net, images):
-        check_images(images)
+        card.check_images(images)
         self.net, self.images = net, images
-        convolution_step(net, one_image(images, 0)[0], 1, 0, 0, 0)  # refuses what does not fit
+        convolution_step(net, card.one_image(images, 0)[0], 1, 0, 0, 0)  # refuses what can't be
         names = [(f"conv {i + 1}", i + 1) for i in range(len(convolutions(net)))]
-        self.image, self.layer = image_number(images), dropdown("layer", names, 1, "150px")
-        self.channel = slider("output channel", 0, 0, 0, width="400px")
-        self.input_channel = slider("input channel shown", 0, 0, 0, width="400px")
-        self.row, self.column = slider("row", 0, 0, 0), slider("column", 0, 0, 0)
-        self.play = widgets.Play(interval=250)
-        self.next = widgets.Button(description="next step")
-        super().__init__(
-            "One value of a convolution",
-            [
-                row(self.image, self.layer),
-                row(self.channel, self.input_channel),
-                row(self.row, self.column, self.next, self.play),
-            ],
-            PictureView(self._click, self._arrow, tab_to=self.next),
-        )
-        self.watch(self.image, self.channel, self.input_channel, self.row, self.column)
-        self.layer.observe(lambda change: self._fit_ranges(), "value")
-        self.play.observe(lambda change: self._go(change.new), "value")
-        self.next.on_click(lambda button: self._go(self._position + 1))
+        self.image, self.layer = card.image_number(images), card.dropdown("layer", names, 1)
+        self.kernel = card.dropdown("kernel", PRESETS, PRESETS[0])
+        self.channel = card.slider("output channel", 0, 0, 0)
+        self.input_channel = card.slider("input channel shown", 0, 0, 0)
+        self.row, self.column = card.slider("row", 0, 0, 0), card.slider("column", 0, 0, 0)
+        self.position = card.slider("position, row after row", 0, 0, 0, play=250)
+        controls = [self.image, self.layer, self.kernel, self.channel, self.input_channel]
+        places = [self.row, self.column, self.position]
+        hint = "arrow keys: another place in the feature map"
+        view = card.PictureView(self._click, self._arrow, hint=hint)
+        super().__init__("One value of a convolution", controls + places, view)
+        self.watch(self.image, self.kernel, self.channel, self.input_channel, self.row, self.column)
+        self.layer.observe(self.saying(lambda change: self._fit_ranges()), "value")
+        self.position.observe(lambda change: self._go(change.new), "value")
         self._fit_ranges()
+        self._place(*OPENS_AT)
 
     @property
     def step(self):
         """The ConvolutionStep that the controls choose, of the network as it is now."""
-        X, _ = one_image(self.images, self.image.value)
-        return convolution_step(
-            self.net, X, self.layer.value, self.channel.value, self.row.value, self.column.value
-        )
-
-    @property
-    def _position(self):
-        """Number of the output value, row after row."""
-        return self.row.value * (self.column.max + 1) + self.column.value
+        X, _ = card.one_image(self.images, self.image.value)
+        conv = card.flat(self.net)[convolutions(self.net)[self.layer.value - 1]]
+        kernel = preset_kernel(self.kernel.value, conv.weight.shape[1:])
+        place = (self.layer.value, self.channel.value, self.row.value, self.column.value)
+        return convolution_step(self.net, X, *place, kernel)
 
     def _go(self, position):
-        if position == self._position:
-            return
-        rows, columns = self.row.max + 1, self.column.max + 1
+        if not self._quiet:  # the reader has moved it
+            self._place(*divmod(position, self.column.max + 1))
+
+    def _place(self, row, column):
         with self.changing():
-            self.row.value, self.column.value = divmod(position % (rows * columns), columns)
+            self.row.value, self.column.value = row, column  # a slider stops at its ends by itself
 
     def _click(self, key, across, down):
-        with self.changing():
-            self.row.value = int(down * (self.row.max + 1))
-            self.column.value = int(across * (self.column.max + 1))
+        self._place(int(down * (self.row.max + 1)), int(across * (self.column.max + 1)))
 
     def _arrow(self, columns, rows):
-        with self.changing():
-            self.row.value += rows  # a slider stops at its ends by itself
-            self.column.value += columns
+        self._place(self.row.value + rows, self.column.value + columns)
 
     def _fit_ranges(self):
         """The sliders end where the chosen layer does."""
-        X, _ = one_image(self.images, self.image.value)
-        place = convolutions(self.net)[self.layer.value - 1]
-        channels, rows, columns = layer_outputs(self.net, X)[0][place].shape[1:]
         with self.changing():
+            X, _ = card.one_image(self.images, self.image.value)
+            place = convolutions(self.net)[self.layer.value - 1]
+            channels, rows, columns = card.layer_outputs(self.net, X)[0][place].shape[1:]
             self.channel.max, self.row.max, self.column.max = channels - 1, rows - 1, columns - 1
-            self.input_channel.max = self.net[place].in_channels - 1
+            self.input_channel.max = card.flat(self.net)[place].in_channels - 1
             self.input_channel.disabled = self.input_channel.max == 0
-            self.play.max = rows * columns - 1
-            self.row.value, self.column.value = rows // 2, columns // 2
+            self.position.max = rows * columns - 1
+            self._place((rows - 1) // 2, (columns - 1) // 2)
 
     def refresh(self):
         if not self._quiet:
-            self.play.value = self._position  # play goes on from here
+            before, self._quiet = self._quiet, True
+            self.position.value = self.row.value * (self.column.max + 1) + self.column.value
+            self._quiet = before
         super().refresh()
 
     def picture(self):
@@ -270,9 +276,10 @@ class ConvolutionExplorer(Explorer):
         )  # fmt: skip
 
     def describe(self):
+        step = self.step
         return (
-            f"The output value at row {self.row.value}, column {self.column.value} of channel "
-            f"{self.channel.value} of conv {self.layer.value}: a window of the input times the "
-            "kernel, value by value; the products and the bias add up to the value's place in the "
-            "feature map."
+            f"{number(step.value, 3)} is the value at row {self.row.value}, column "
+            f"{self.column.value} of feature map {self.channel.value} of conv {self.layer.value}: "
+            f"the sum {number(step.sum, 3)} of {step.products.numel()} products, patch times "
+            f"kernel, and the bias {number(step.bias, 3)}."
         )

@@ -2,29 +2,17 @@
 
 from lenet_course.drawing import Picture
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import ipywidgets as widgets
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .card import (
-    FRAME,
-    INK,
-    MARK,
-    QUIET,
-    WIDTH,
-    Explorer,
-    PictureView,
-    check_images,
-    dropdown,
-    number,
-    row,
-    slider,
-)
+from . import card
+from .card import FRAME, INK, MARK, QUIET, WIDTH, check_images, number
 
 MOST_STEPS = 100
 
@@ -116,10 +104,6 @@ class Descent(NamedTuple):
     losses: Tensor  # (steps + 1,)
     jumped_out: bool  # the last point lies outside the surface's limits
 
-    @property
-    def steps(self) -> int:
-        return len(self.points) - 1
-
 
 def descend(
     surface: Surface, start: Sequence[float], lr: float, momentum: float, steps: int
@@ -143,7 +127,8 @@ def descend(
 
 def verdict(surface: Surface, descent: Descent) -> str:
     """What the descent did, in a sentence."""
-    steps, losses = descent.steps, descent.losses
+    losses = descent.losses
+    steps = len(losses) - 1
     if descent.jumped_out:
         return f"jumps out at step {steps}"
     lowest = surface.loss(_raster(surface, 41)).min()
@@ -156,65 +141,85 @@ def verdict(surface: Surface, descent: Descent) -> str:
     return f"comes down: after {steps} steps {way:.0%} of the way".replace("%", " %")
 
 
-def _raster(surface, width, height=None):
+def _raster(surface, side):
     """Points (N, 1), or (N, 2) row after row from the upper edge, all over a surface."""
-    axes = [torch.linspace(surface.low[0], surface.high[0], width)]
-    if len(surface.low) == 1:
-        return axes[0].unsqueeze(1)
-    axes.append(torch.linspace(surface.high[1], surface.low[1], height or width))
-    return torch.stack(torch.meshgrid(*axes, indexing="xy"), dim=-1).view(-1, 2)
+    axes = [torch.linspace(surface.low[0], surface.high[0], side)]
+    if len(surface.low) == 2:
+        axes.append(torch.linspace(surface.high[1], surface.low[1], side))
+    return torch.stack(torch.meshgrid(*axes, indexing="xy"), dim=-1).view(-1, len(axes))
 
 
 # ---------------------------------------------------------------------------- drawing
 
+TOP, SIDE = 28, 340  # of the surface; the losses stand beside it
+BANDS = 16  # of equal loss
+
 
 class Frame(NamedTuple):
-    """Where a diagram lies in the picture, and the values at its edges."""
+    """A diagram: where it lies in the picture, and the values at its edges."""
 
     x: float
-    y: float
     width: float
-    height: float
     low: tuple[float, float]
     high: tuple[float, float]
 
     def place(self, a: float, b: float) -> tuple[float, float]:
-        across = (a - self.low[0]) / (self.high[0] - self.low[0])
-        up = (b - self.low[1]) / (self.high[1] - self.low[1])
-        return self.x + self.width * across, self.y + self.height * (1 - up)
+        (low_a, low_b), (high_a, high_b) = self.low, self.high
+        up = (b - low_b) / (high_b - low_b)
+        return self.x + self.width * (a - low_a) / (high_a - low_a), TOP + SIDE * (1 - up)
 
-    def holds(self, a: float, b: float) -> bool:
-        return self.low[0] <= a <= self.high[0] and self.low[1] <= b <= self.high[1]
-
-
-LEFT, TOP, HEIGHT = 56, 44, 380
-BANDS = 16  # of equal loss
+    def ends(self, points: list) -> list:
+        """The points up to the first outside; in its stead, where the way to it leaves."""
+        found = []
+        for point in points:
+            sides = list(zip(point, self.low, self.high, strict=True))
+            if all(low <= value <= high for value, low, high in sides):
+                found.append(point)
+                continue
+            if found:
+                shares = [
+                    ((high if value > high else low) - old) / (value - old)
+                    for old, (value, low, high) in zip(found[-1], sides, strict=True)
+                    if not low <= value <= high and math.isfinite(value)
+                ]
+                share = min([1.0, *shares])
+                pairs = zip(found[-1], point, strict=True)
+                found.append([old + share * (value - old) for old, value in pairs])
+            break
+        return found
 
 
 def draw_descent(surface: Surface, descent: Descent, shades: np.ndarray | None) -> Picture:
     """The Picture of a descent: the surface with the path on it, and the loss over the steps."""
-    picture = Picture(TOP + HEIGHT + 90)
-    if len(surface.low) == 1:
+    picture, points = Picture(TOP + SIDE + 86, WIDTH), descent.points
+    if shades is None:
         weights = _raster(surface, 121)
         curve = torch.stack([weights[:, 0], surface.loss(weights)], dim=1)
         highest = curve[:, 1].max().item()
-        frame = Frame(LEFT, TOP, 520, HEIGHT, (surface.low[0], 0.0), (surface.high[0], highest))
-        points = torch.stack([descent.points[:, 0], descent.losses], dim=1)
-        picture.text(frame.x, TOP - 18, "the loss as a function of this weight", 15, QUIET)
+        frame = Frame(46, SIDE, (surface.low[0], 0.0), (surface.high[0], highest))
+        points = torch.stack([points[:, 0], descent.losses], dim=1)
+        picture.text(frame.x, 10, "the loss as a function of this weight", 14, QUIET)
         picture.line([frame.place(*point) for point in curve.tolist()], QUIET, 2.5)
     else:
-        frame = Frame(LEFT, TOP, 520, HEIGHT, surface.low, surface.high)
-        points = descent.points
-        picture.pixels(frame.x, frame.y, frame.width, frame.height, shades)
-        picture.text(frame.x, TOP - 18, "the darker, the lower the loss", 15, QUIET)
-        _draw_trained(picture, surface, frame)
-    names = (*surface.weights, "loss")[:2]
-    _draw_axes(picture, frame, names)
-    _draw_path(picture, frame, points.tolist())
-    picture.spot(frame.x, frame.y, frame.width, frame.height, "surface")
-    _draw_losses(picture, descent)
+        frame = Frame(46, SIDE, surface.low, surface.high)
+        picture.text(frame.x, 10, "the darker, the lower the loss", 14, QUIET)
+        picture.pixels(frame.x, TOP, SIDE, SIDE, shades)
+    if surface.trained:
+        places = [frame.place(*point) for point in surface.trained]
+        picture.line(places, "#ffffff", 2, dashed=True)
+        x, y = places[-1]
+        picture.text(x - 8, y - 14, "real training", 14, "#ffffff", "end")
+    _draw_axes(picture, frame, (*surface.weights, "loss")[:2])
+    places = [frame.place(*point) for point in frame.ends(points.tolist())]
+    picture.line(places, MARK, 2)
+    for x, y in places:
+        picture.box(x - 3, y - 3, 6, 6, MARK, "#ffffff", 0.75)
+    x, y = places[0]
+    picture.box(x - 7, y - 7, 14, 14, line=INK, thick=2.5)
+    picture.spot(frame.x, TOP, SIDE, SIDE, "surface")
+    _draw_losses(picture, descent.losses[:-1] if descent.jumped_out else descent.losses)
     words = verdict(surface, descent)
-    picture.text(WIDTH / 2, TOP + HEIGHT + 74, words, 20, MARK, "middle", True)
+    picture.text(WIDTH / 2, TOP + SIDE + 66, words, 18, MARK, "middle", True)
     return picture
 
 
@@ -222,7 +227,7 @@ def shades_of(surface: Surface) -> np.ndarray | None:
     """The surface as an image in bands from dark (low) to light (high); None for one weight."""
     if len(surface.low) == 1:
         return None
-    losses = surface.loss(_raster(surface, 260, 190)).view(190, 260)
+    losses = surface.loss(_raster(surface, 220)).view(220, 220)
     low, high = losses.min(), losses.quantile(0.98)
     share = ((losses - low) / (high - low)).clamp(0, 1).sqrt()  # narrow bands where it is low
     share = (share * BANDS).floor().clamp(max=BANDS - 1) / (BANDS - 1)
@@ -230,62 +235,26 @@ def shades_of(surface: Surface) -> np.ndarray | None:
     return (dark + (light - dark) * share.unsqueeze(-1)).round().to(torch.uint8).numpy()
 
 
-def _draw_trained(picture, surface, frame):
-    """The way of the real training, where it is known."""
-    places = [frame.place(*point) for point in surface.trained]
-    if places:
-        picture.line(places, "#ffffff", 2, dashed=True)
-        x, y = places[-1]
-        picture.text(x - 8, y - 14, "real training", 14, "#ffffff", "end")
-
-
 def _draw_axes(picture, frame, names, digits=1):
-    picture.box(frame.x, frame.y, frame.width, frame.height, line=FRAME)
-    for share in (0.0, 0.5, 1.0):
+    picture.box(frame.x, TOP, frame.width, SIDE, line=FRAME)
+    for share, anchor in ((0.0, "start"), (0.5, "middle"), (1.0, "end")):
         a, b = (low + share * (high - low) for low, high in zip(frame.low, frame.high, strict=True))
         x, y = frame.place(a, b)
-        anchor = {0.0: "start", 0.5: "middle", 1.0: "end"}[share]
-        picture.text(x, frame.y + frame.height + 16, number(a, digits), 14, QUIET, anchor)
+        picture.text(x, TOP + SIDE + 14, number(a, digits), 13, QUIET, anchor)
         fine = 2 if frame.high[1] - frame.low[1] < 2 else 1
-        picture.text(frame.x - 8, y, number(b, fine), 14, QUIET, "end")
+        picture.text(frame.x - 6, y, number(b, fine), 13, QUIET, "end")
     middle = frame.x + frame.width / 2
-    picture.text(middle, frame.y + frame.height + 38, names[0], 15, QUIET, "middle")
-    middle = frame.y + frame.height / 4
-    picture.text(frame.x - 40, middle, names[1], 15, QUIET, "middle", rotation=90)
+    picture.text(middle, TOP + SIDE + 34, names[0], 14, QUIET, "middle")
+    picture.text(frame.x - 30, TOP + SIDE / 4, names[1], 14, QUIET, "middle", rotation=90)
 
 
-def _draw_path(picture, frame, points):
-    """Every step as a line and a dot; a step that leads out of the frame ends at its edge."""
-    inside = [point for point in points if frame.holds(*point)]
-    places = [frame.place(*point) for point in inside]
-    if len(inside) < len(points) and inside:
-        places.append(frame.place(*_at_edge(frame, inside[-1], points[len(inside)])))
-    if len(places) > 1:
-        picture.line(places, MARK, 2)
-    for x, y in places:
-        picture.box(x - 3, y - 3, 6, 6, MARK, "#ffffff", 0.75)
-    x, y = places[0]
-    picture.box(x - 7, y - 7, 14, 14, line=INK, thick=2.5)
-
-
-def _at_edge(frame, inside, outside):
-    """Where the line from a point inside to one outside crosses the edge."""
-    share = 1.0
-    for a, b, low, high in zip(inside, outside, frame.low, frame.high, strict=True):
-        if not low <= b <= high and np.isfinite(b):
-            share = min(share, ((high if b > high else low) - a) / (b - a))
-    return [a + share * (b - a) for a, b in zip(inside, outside, strict=True)]
-
-
-def _draw_losses(picture, descent):
-    losses = descent.losses[:-1] if descent.jumped_out else descent.losses
+def _draw_losses(picture, losses):
     highest = max(losses.max().item() * 1.05, 1e-6)
-    frame = Frame(668, TOP, WIDTH - 668, HEIGHT, (0.0, 0.0), (float(MOST_STEPS), highest))
-    picture.text(frame.x, TOP - 18, "loss after each step", 15, QUIET)
+    frame = Frame(440, WIDTH - 440, (0.0, 0.0), (float(MOST_STEPS), highest))
+    picture.text(frame.x, 10, "loss after each step", 14, QUIET)
     _draw_axes(picture, frame, ("step", "loss"), digits=0)
     places = [frame.place(step, loss) for step, loss in enumerate(losses.tolist())]
-    if len(places) > 1:
-        picture.line(places, MARK, 2.5)
+    picture.line(places, MARK, 2.5)
     x, y = places[-1]
     picture.box(x - 4, y - 4, 8, 8, MARK)
 
@@ -293,7 +262,7 @@ def _draw_losses(picture, descent):
 # ---------------------------------------------------------------------------- the widget
 
 
-class DescentExplorer(Explorer):
+class DescentExplorer(card.Explorer):
     """Gradient descent on one of several loss surfaces, with your learning rate and momentum.
 
     Usage: `DescentExplorer([valley(), ...]).show()`. Click on the surface to start elsewhere; then
@@ -304,23 +273,19 @@ class DescentExplorer(Explorer):
         self.surfaces = list(surfaces)
         self._shades = [shades_of(surface) for surface in self.surfaces]
         names = [(surface.name, i) for i, surface in enumerate(self.surfaces)]
-        self.which = dropdown("surface", names, 0, "420px")
-        self.lr = widgets.FloatLogSlider(
-            value=lr, base=10, min=-3, max=2.5, step=0.05, description="learning rate",
-            readout_format=".3g", style={"description_width": "initial"}, layout={"width": "400px"},
-        )  # fmt: skip
-        self.momentum = slider("momentum", 0.0, 0.95, 0.0, 0.05, "300px")
-        self.steps = slider("steps", 1, MOST_STEPS, 30)
-        self.play = widgets.Play(interval=120, min=1, max=MOST_STEPS)
+        self.which = card.dropdown("surface", names, 0)
+        self.lr = card.slider("learning rate", -3.0, 2.5, math.log10(lr), 0.05, log=True)
+        self.momentum = card.slider("momentum", 0.0, 0.95, 0.0, 0.05, digits=2)
+        self.steps = card.slider("steps", 1, MOST_STEPS, 30, play=120)
+        hint = "arrow keys: move the start"
         super().__init__(
             "Gradient descent",
-            [row(self.which, self.lr), row(self.momentum, self.steps, self.play)],
-            PictureView(self._click, self._arrow, tab_to=self.which),
+            [self.which, self.lr, self.momentum, self.steps],
+            card.PictureView(self._click, self._arrow, hint=hint),
         )
         self.start = self.surface.start
         self.watch(self.lr, self.momentum, self.steps)
         self.which.observe(lambda change: self._move(self.surface.start), "value")
-        self.play.observe(lambda change: setattr(self.steps, "value", change.new), "value")
         self.refresh()
 
     @property
@@ -344,7 +309,7 @@ class DescentExplorer(Explorer):
 
     def refresh(self) -> None:
         # Once for the picture and for the words: it is most of what a change takes.
-        settings = self.lr.value, self.momentum.value, self.steps.value
+        settings = 10**self.lr.value, self.momentum.value, self.steps.value
         self.descent = descend(self.surface, self.start, *settings)
         super().refresh()
 
@@ -352,11 +317,10 @@ class DescentExplorer(Explorer):
         return draw_descent(self.surface, self.descent, self._shades[self.which.value])
 
     def describe(self) -> str:
-        descent = self.descent
-        words = verdict(self.surface, descent)
+        losses, lr = self.descent.losses, 10**self.lr.value
         return (
-            f"Gradient descent on {self.surface.name}, learning rate {self.lr.value:.3g}, momentum "
-            f"{self.momentum.value:.2f}: its path on the surface, and the loss after each step. It "
-            f"{words}; the loss goes from {number(descent.losses[0].item())} to "
-            f"{number(descent.losses[-1].item())}."
+            f"It {verdict(self.surface, self.descent)}; the loss goes from "
+            f"{number(losses[0].item())} to {number(losses[-1].item())}. Gradient descent on "
+            f"{self.surface.name}, learning rate {lr:.3g}, momentum {self.momentum.value:.2f}: its "
+            "path on the surface, and the loss after each step."
         )

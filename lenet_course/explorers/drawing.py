@@ -1,128 +1,26 @@
-"""Explorer of chapter 4: draw a digit or a piece of clothing, and LeNet reads while you draw."""
+"""Explorer of chapter 4: draw or photograph a digit, and LeNet reads while you draw."""
 
 import lenet_helpers as lenet
 from lenet_course.drawing import Picture
 
+import textwrap
 import time
-from typing import NamedTuple
 
 import ipywidgets as widgets
 import numpy as np
-import torch
-from ipycanvas import hold_canvas
 from PIL import Image, ImageDraw
 
-from .card import (
-    FRAME,
-    INK,
-    MARGIN,
-    QUIET,
-    Explorer,
-    PictureView,
-    draw_layers,
-    draw_probabilities,
-    dropdown,
-    grey,
-    percent,
-    read_image,
-    row,
-    slider,
-)
+from . import card
+from .card import INK, MARK, QUIET, WIDTH, Explorer
+from .preprocessing import FIELD, as_fashion_mnist, as_mnist, ink_of_photograph
 
-# ---------------------------------------------------------------------------- computing
-
-FIELD = 280  # pixels of the field to draw on, ten for each of the image's
-
-
-def as_mnist(ink):
-    """A drawing (H, W), 0 (black) to 255 (white ink), as X (1, 1, 28, 28), made as MNIST was.
-
-    The ink's bounding box is scaled, its proportions kept, to fit 20 x 20 pixels, and its centre of
-    mass comes to lie at the centre of 28 x 28 (LeCun, Cortes and Burges, the MNIST database).
-    An empty drawing is a black image.
-    """
-    crop = _bounding_box(_check_ink(ink))
-    if crop is None:
-        return torch.zeros(1, 1, 28, 28)
-    small = _scaled(crop, 20)
-    rows, columns = (np.arange(side) for side in small.shape)
-    mass = small.sum()
-    middle = (small.sum(axis=1) @ rows / mass, small.sum(axis=0) @ columns / mass)
-    # The image's centre is pixel 14 of 0..27. A very uneven drawing must not leave the image.
-    places = [
-        min(max(round(14 - m), 0), 28 - side) for m, side in zip(middle, small.shape, strict=True)
-    ]
-    return _placed(small, *places)
-
-
-def as_fashion_mnist(ink):
-    """The same for clothing, made as Fashion-MNIST was: the longest edge fills all 28 pixels.
-
-    The piece stands in the middle by its bounding box, not by its centre of mass (Xiao, Rasul and
-    Vollgraf, 2017, section 2).
-    """
-    crop = _bounding_box(_check_ink(ink))
-    if crop is None:
-        return torch.zeros(1, 1, 28, 28)
-    small = _scaled(crop, 28)
-    return _placed(small, *((28 - side) // 2 for side in small.shape))
-
-
-def _check_ink(ink):
-    ink = np.asarray(ink)
-    if ink.ndim != 2 or ink.dtype != np.uint8 or ink.size == 0:
-        raise ValueError(f"a drawing must be uint8 of shape (H, W), it is {ink.dtype} {ink.shape}")
-    return ink
-
-
-def _bounding_box(ink):
-    rows, columns = (np.flatnonzero(ink.any(axis=axis)) for axis in (1, 0))
-    if not len(rows):
-        return None
-    return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-
-
-def _scaled(crop, longest):
-    """`crop` so that its longer side is `longest`; every pixel the mean of what it covers."""
-    factor = longest / max(crop.shape)
-    height, width = (max(1, round(side * factor)) for side in crop.shape)
-    how = Image.Resampling.BOX if factor < 1 else Image.Resampling.BILINEAR
-    return np.asarray(Image.fromarray(crop).resize((width, height), how), dtype=np.float32)
-
-
-def _placed(small, top, left):
-    X = torch.zeros(1, 1, 28, 28)
-    X[0, 0, top : top + small.shape[0], left : left + small.shape[1]] = torch.tensor(small) / 255
-    return X
-
-
-class Kind(NamedTuple):
-    """A kind of drawing: how an image is made of it, in a function and in words."""
-
-    make: object
-    words: tuple
-    dataset: str
-    pen: int  # its usual width, in pixels of the field
-
-
-KINDS = {
-    "digits": Kind(
-        as_mnist,
-        ("scaled to fit 20 × 20,", "centre of mass in the middle:", "so MNIST was made"),
-        "MNIST",
-        24,
-    ),
-    "clothes": Kind(
-        as_fashion_mnist,
-        (
-            "longest edge scaled to 28,",
-            "middle of its box in the middle:",
-            "so Fashion-MNIST was made",
-        ),
-        "FashionMNIST",
-        60,
-    ),
+DATASETS = {"digits": "MNIST", "clothes": "FashionMNIST"}
+MADE_BY = {"digits": as_mnist, "clothes": as_fashion_mnist}
+HOW = {
+    "digits": ("fitted into 20 × 20, its centre of mass", "in the middle: so MNIST was made"),
+    "clothes": ("longest edge scaled to 28, box in the", "middle: so Fashion-MNIST was made"),
 }
+PENS = {"digits": 24, "clothes": 60}  # usual width, in pixels of the field
 
 
 def draw_stroke(ink, start, end, width, level):
@@ -133,37 +31,51 @@ def draw_stroke(ink, start, end, width, level):
         pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=level)
 
 
+def empty_field():
+    return Image.new("L", (FIELD, FIELD))
+
+
+def rotated(ink, degrees):
+    """`ink` rotated, anticlockwise, about its own middle; moved or made smaller so as to fit in."""
+    box = ink.getbbox()
+    if box is None:
+        return ink
+    rotated = ink.crop(box).rotate(degrees, Image.Resampling.BICUBIC, expand=True)
+    rotated.thumbnail(ink.size)
+    field, places = empty_field(), []
+    for low, high, side in zip(box[:2], box[2:], rotated.size, strict=True):
+        places.append(min(max((low + high - side) // 2, 0), FIELD - side))
+    field.paste(rotated, tuple(places))
+    return field
+
+
 # ---------------------------------------------------------------------------- drawing
 
-TOP = 30  # of the field, in the picture
+TOP, LEFT, SIDE = 24, FIELD + 20, 140  # the field's top; where the input stands, and its size
 
 
-def draw_reading(ink, X, reading, labels, words, middle):
-    """The Picture: the field with its `ink`, what the network gets, and what it makes of it.
-
-    `words` say how X was made; `middle` marks the centre of X.
-    """
-    picture = Picture(570)
-    picture.text(0, 10, "draw here", 16, QUIET)
+def draw_input(picture, ink, X, kind):
+    """The field with its `ink`, and what the network gets of it."""
+    picture.text(0, 10, "draw here", 14, QUIET)
     picture.pixels(0, TOP, FIELD, FIELD, np.repeat(np.asarray(ink)[:, :, None], 3, axis=2))
-    picture.box(0, TOP, FIELD, FIELD, line=FRAME)
+    picture.box(0, TOP, FIELD, FIELD, line=card.FRAME)
     picture.spot(0, TOP, FIELD, FIELD, "field")
-    side, left = 196, 322
-    picture.text(left, 10, "what the network gets", 16, QUIET)
-    picture.pixels(left, TOP, side, side, grey(X[0, 0]))
-    if middle:
-        x, y = left + side / 2, TOP + side / 2
-        picture.line([(x, TOP), (x, TOP + side)], "#5aa9dd", 1)
-        picture.line([(left, y), (left + side, y)], "#5aa9dd", 1)
-    for i, line in enumerate(words):
-        picture.text(left, TOP + side + 20 + 22 * i, line, 14, QUIET)
-    best = int(reading.probabilities.argmax())
-    sure = percent(reading.probabilities[best])
-    answer = f"reads {labels[best]}, {sure}" if X.any() else "nothing drawn yet"
-    picture.text(580, 10, answer, 20, INK, bold=True)
-    draw_probabilities(picture, reading.probabilities, labels, 560, TOP + 4, 400, row=27)
-    draw_layers(picture, X, reading.stages, 0, 330)
-    return picture
+    picture.text(LEFT, 10, "the network gets", 14, QUIET)
+    picture.pixels(LEFT, TOP, SIDE, SIDE, card.grey(X[0, 0]))
+    if kind == "digits":  # centred by mass: the cross shows where
+        x, y = LEFT + SIDE / 2, TOP + SIDE / 2
+        picture.line([(x, TOP), (x, TOP + SIDE)], "#5aa9dd", 1)
+        picture.line([(LEFT, y), (LEFT + SIDE, y)], "#5aa9dd", 1)
+    for i, line in enumerate(HOW[kind]):
+        picture.text(LEFT, TOP + SIDE + 14 + 18 * i, line, 13, QUIET)
+
+
+def draw_steps(picture, steps):
+    """The `steps` from a photograph to ink, from left to right."""
+    for i, (name, values) in enumerate(steps.items()):
+        x, y = LEFT + 124 * i, TOP + SIDE + 54
+        picture.text(x, y, f"{i + 1}. {name}", 13, QUIET)
+        picture.pixels(x, y + 10, 76, 76, card.grey(values, 0, 255))
 
 
 # ---------------------------------------------------------------------------- the widget
@@ -173,74 +85,77 @@ class DrawingExplorer(Explorer):
     """Draw with the mouse, a finger or the arrow keys; the network reads while you draw.
 
     Usage: `DrawingExplorer({"digits": (mnist_net, DIGITS), "clothes": (net, FASHION_LABELS)})`,
-    then `.show()`. Without a mouse: start from a test image, turn it, erase parts of it.
+    then `.show()`. Without a mouse: start from a test image or a photograph, rotate it, erase.
     """
 
     def __init__(self, readers):
         for name, (_, labels) in readers.items():
-            if name not in KINDS:
-                raise ValueError(f"readers must be {' or '.join(KINDS)}, not {name!r}")
+            if name not in DATASETS:
+                raise ValueError(f"readers must be {' or '.join(DATASETS)}, not {name!r}")
             if len(labels) != 10:
                 raise ValueError(f"labels must name 10 classes, these are {len(labels)}")
-        self.readers = readers
-        self.ink = Image.new("L", (FIELD, FIELD))
+        self.readers, self.ink, self.steps, self.problem = readers, empty_field(), {}, ""
+        self._given = False  # a test image or a photograph is in the field, as it came
         self._last, self._drawing = (FIELD / 2, FIELD / 4), False
         self._read_at, self._took = 0.0, 0.0
-        self.kind = dropdown("draw", list(readers), next(iter(readers)), "170px")
-        self.tool = dropdown("with", [("pen", False), ("eraser", True)], False, "160px")
-        self.width = slider("width", 6, 120, 24, width="240px")
-        self.level = slider("brightness", 25, 255, 255, width="260px")
-        self.clear = widgets.Button(description="clear", button_style="primary")
-        self.left = widgets.Button(description="turn left")
-        self.right = widgets.Button(description="turn right")
-        self.start = dropdown("start from a test image:", [("–", -1)], -1, "330px")
-        view = PictureView(self._click, self._arrow, tab_to=self.clear)
+        self.kind = card.dropdown("draw", list(readers), next(iter(readers)))
+        self.tool = card.dropdown("with", [("pen", False), ("eraser", True)], False)
+        self.width = card.slider("width", 6, 120, 24)
+        self.level = card.slider("brightness", 25, 255, 255)
+        self.clear = card.button("clear", lambda: self.set_ink(empty_field()), "primary")
+        self.left = card.button("rotate left", lambda: self._rotate(15))
+        self.right = card.button("rotate right", lambda: self._rotate(-15))
+        self.start = card.dropdown("test image", [("–", -1)], -1)
+        self.upload = widgets.FileUpload(accept="image/*", description="upload a photograph")
         super().__init__(
             "Draw, and the network reads",
             [
-                row(self.kind, self.tool, self.width, self.level),
-                row(self.clear, self.left, self.right, self.start),
+                self.kind, self.tool, self.width, self.level,
+                card.row(self.clear, self.left, self.right), self.start, self.upload,
             ],
-            view,
-        )
-        view.canvas.on_mouse_move(self._moved)
-        view.canvas.on_touch_move(lambda places: places and self._moved(*places[0]))
-        view.canvas.on_mouse_up(self._ended)
-        view.canvas.on_mouse_out(self._ended)
-        view.canvas.on_touch_end(lambda places: self._ended())
-        self.clear.on_click(lambda button: self.set_ink(Image.new("L", (FIELD, FIELD))))
-        self.left.on_click(lambda button: self.set_ink(self.ink.rotate(15)))
-        self.right.on_click(lambda button: self.set_ink(self.ink.rotate(-15)))
-        self.kind.observe(lambda change: self._new_kind(), "value")
-        self.start.observe(lambda change: self._start_from(change.new), "value")
+            card.PictureView(
+                self._click, self._arrow, self._moved, self._ended, hint="arrow keys: draw a line"
+            ),
+        )  # fmt: skip
+        self.watch(self.tool, self.width, self.level)
+        self.kind.observe(self.saying(lambda change: self._new_kind()), "value")
+        self.start.observe(self.saying(lambda change: self._start_from()), "value")
+        self.upload.observe(self.saying(lambda change: self._uploaded()), "value")
         self._new_kind()
 
     @property
     def image(self):
         """What the network gets of it: X, (1, 1, 28, 28)."""
-        return KINDS[self.kind.value].make(np.asarray(self.ink))
+        return MADE_BY[self.kind.value](np.asarray(self.ink))
+
+    def set_ink(self, ink, given=False, steps=None, problem=""):
+        """Put a PIL image (280 x 280, mode "L") in the field's place.
+
+        `given`: it is not the reader's drawing, and a first stroke clears it; `steps`: how it was
+        made from a photograph; `problem`: why it could not be.
+        """
+        self.ink, self._given, self.steps, self.problem = ink, given, steps or {}, problem
+        self._last = FIELD / 2, FIELD / 4  # where the arrow keys begin
+        with self.changing():
+            if not given or steps:
+                self.start.value = -1
 
     def stroke(self, start, end):
         """Draw from one place (x, y) of the field to another, 0 to 280, with the chosen tool."""
+        if self._given and not self.tool.value:
+            self.set_ink(empty_field())
+        self._given = False
         level = 0 if self.tool.value else self.level.value
         draw_stroke(self.ink, start, end, self.width.value, level)
         self._last = end
-        # The stroke is seen at once; reading takes longer, and waits if strokes come fast.
-        canvas, left, top = self.view.canvas, MARGIN, MARGIN + TOP
-        with hold_canvas():
-            canvas.save()
-            canvas.begin_path()
-            canvas.rect(left, top, FIELD, FIELD)
-            canvas.clip()  # a wide pen does not write beside the field
-            canvas.stroke_style = f"rgb({level}, {level}, {level})"
-            canvas.line_cap, canvas.line_width = "round", self.width.value
-            # A line needs some length to be seen.
-            canvas.stroke_line(left + start[0], top + start[1], left + end[0] + 0.1, top + end[1])
-            canvas.restore()
+        # The browser shows the stroke at once; reading takes longer, and waits if they come fast.
         if time.monotonic() - self._read_at > 2 * self._took:
             self.refresh()
 
     def refresh(self):
+        level = 0 if self.tool.value else self.level.value
+        color, box = f"rgb({level}, {level}, {level})", [0, TOP, FIELD, FIELD]
+        self.view.pen = {"width": self.width.value, "color": color, "box": box}
         tic = time.monotonic()
         super().refresh()
         self._read_at = time.monotonic()
@@ -253,14 +168,12 @@ class DrawingExplorer(Explorer):
 
     def _moved(self, x, y):
         if self._drawing:
-            x, y = x - MARGIN, y - MARGIN - TOP
-            self.stroke(self._last, (min(max(x, 0), FIELD), min(max(y, 0), FIELD)))
+            self.stroke(self._last, (min(max(x, 0), FIELD), min(max(y - TOP, 0), FIELD)))
 
-    def _ended(self, *place):
+    def _ended(self):
         if self._drawing:
             self._drawing = False
             self.refresh()
-            self.view.canvas.clear()  # the picture below it now shows the strokes
 
     def _arrow(self, columns, rows):
         x, y = self._last
@@ -269,36 +182,63 @@ class DrawingExplorer(Explorer):
         self.stroke((x, y), end)
         self._ended()
 
-    def _new_kind(self):
-        """The test images to start from, and the pen, are those of the chosen kind."""
-        kind, (_, labels) = KINDS[self.kind.value], self.readers[self.kind.value]
-        self._examples = lenet.load_images(kind.dataset, train=False)
-        with self.changing():
-            self.start.options = [("–", -1), *zip(labels, range(10), strict=True)]
-            self.width.value, self.level.value = kind.pen, 255
-            self.start.value = 0  # not an empty field: there is something to see at once
-
-    def _start_from(self, label):
-        if label in range(10):
-            number = (self._examples.labels == label).nonzero()[0].item()
-            image = Image.fromarray(self._examples.images[number].numpy())
-            self.set_ink(image.resize((FIELD, FIELD), Image.Resampling.BICUBIC))
-
-    def set_ink(self, ink):
-        """Put a PIL image (280 x 280, mode "L") in the field's place."""
-        self.ink, self._last = ink, (FIELD / 2, FIELD / 4)  # where the arrow keys begin
-        if not ink.getbbox():
-            self.start.value = -1
+    def _rotate(self, degrees):
+        self.ink = rotated(self.ink, degrees)
         self.refresh()
 
+    def _new_kind(self):
+        """The test images to start from, and the pen, are those of the chosen kind."""
+        kind, (_, labels) = self.kind.value, self.readers[self.kind.value]
+        self._examples = lenet.load_images(DATASETS[kind], train=False)
+        with self.changing():
+            self.start.options = [("–", -1), *zip(labels, range(10), strict=True)]
+            self.width.value, self.level.value = PENS[kind], 255
+            self.start.value = 0  # not an empty field: there is something to see at once
+
+    def _start_from(self):
+        if self.start.value in range(10):
+            number = (self._examples.labels == self.start.value).nonzero()[0].item()
+            image = Image.fromarray(self._examples.images[number].numpy())
+            self.set_ink(image.resize((FIELD, FIELD), Image.Resampling.BICUBIC), given=True)
+
+    def _uploaded(self):
+        if not self.upload.value:
+            return
+        content = bytes(self.upload.value[0]["content"])
+        self.upload.value = ()  # so that the same file can be chosen again
+        try:
+            steps = ink_of_photograph(content)
+        except ValueError as error:
+            self.set_ink(empty_field(), problem=str(error))
+        else:
+            self.set_ink(Image.fromarray(list(steps.values())[-1]), given=True, steps=steps)
+
+    def look(self):
+        """What the network gets, its prediction (None of an empty field), and that in words."""
+        X, (net, labels) = self.image, self.readers[self.kind.value]
+        if not X.any():
+            return X, None, "nothing drawn yet"
+        prediction = card.predict_image(net, X)
+        words = prediction.words(labels)
+        return X, prediction, words if prediction.predicted is None else f"reads {words}"
+
     def picture(self):
-        net, labels = self.readers[self.kind.value]
-        X, kind = self.image, KINDS[self.kind.value]
-        reading = read_image(net, X)
-        return draw_reading(self.ink, X, reading, labels, kind.words, self.kind.value == "digits")
+        picture, (X, prediction, words) = Picture(512, WIDTH), self.seen
+        draw_input(picture, self.ink, X, self.kind.value)
+        x, labels = LEFT + SIDE + 16, self.readers[self.kind.value][1]
+        picture.text(x, 10, words, 16, INK, bold=True)
+        draw_steps(picture, self.steps)
+        for i, line in enumerate(textwrap.wrap(self.problem, 48)):
+            picture.text(LEFT, TOP + SIDE + 60 + 20 * i, line, 14, MARK)
+        if prediction:
+            width = WIDTH - x
+            card.draw_probabilities(picture, prediction, labels, x, TOP, width, row=14)
+            card.draw_layers(picture, X, prediction.activations, 0, TOP + FIELD + 18)
+        return picture
 
     def describe(self):
+        words = self.problem or self.seen[2]
         return (
-            f"A field to draw {self.kind.value} on, beside it the 28 x 28 pixels that the network "
-            "gets of the drawing, its ten probabilities, and its feature maps layer by layer."
+            f"{words}: a field to draw {self.kind.value} on, the 28 x 28 pixels that the network "
+            "gets of it, its ten probabilities, and its activations layer by layer."
         )

@@ -7,29 +7,10 @@ from lenet_course.drawing import Picture
 import copy
 import math
 
-import ipywidgets as widgets
 from torch import nn
 
-from .card import (
-    BLUE,
-    GREEN,
-    INK,
-    MARK,
-    QUIET,
-    WIDTH,
-    Explorer,
-    PictureView,
-    check_images,
-    draw_layers,
-    draw_probabilities,
-    image_number,
-    one_image,
-    read_image,
-    row,
-    signed,
-    slider,
-    tiled,
-)
+from . import card
+from .card import BLUE, GREEN, INK, MARK, QUIET, WIDTH, Explorer
 
 # ---------------------------------------------------------------------------- computing
 
@@ -57,82 +38,70 @@ def net_at(run, index, net):
     return net
 
 
-def filters(net):
+def kernels_of(net):
     """The kernels of every convolution: tensors (output channels, input channels, k, k)."""
-    return [layer.weight.detach().cpu() for layer in net if isinstance(layer, nn.Conv2d)]
+    convolutions = [layer for layer in net.modules() if isinstance(layer, nn.Conv2d)]
+    return [layer.weight.detach() for layer in convolutions]
 
 
-def largest_filter_value(run, net):
+def largest_values(run, net):
     """The largest absolute value in each convolution's kernels over all checkpoints."""
-    every = [filters(net_at(run, i, net)) for i in range(len(run.checkpoints))]
-    return [
-        max(kernels.abs().max().item() for kernels in layer) for layer in zip(*every, strict=True)
-    ]
+    every = [kernels_of(net_at(run, index, net)) for index in range(len(run.checkpoints))]
+    layers = zip(*every, strict=True)
+    largest = [[kernels.abs().max().item() for kernels in layer] for layer in layers]
+    return [max(filter(math.isfinite, values), default=1.0) for values in largest]
 
 
 # ---------------------------------------------------------------------------- drawing
 
-CURVE = (40, 24, 540, 190)  # x, y, width and height of the training curve
+CURVE = (26, 24, 350, 110)  # x, y, width and height of the training curve
+SHOWN = 16  # channels of a convolution, at most
 
 
-def draw_epoch(run, index, net, limits, X, label, labels):
-    """The Picture of the run's checkpoint `index`, loaded in `net`, and of what it makes of `X`.
-
-    `limits` are the filter values of full colour, one for each convolution.
-    """
-    picture, reading = Picture(700), read_image(net, X)
-    _draw_curve(picture, run, index)
-    draw_probabilities(picture, reading.probabilities, labels, 610, 10, 350, label, row=23)
-    x = 0
-    for i, (kernels, limit) in enumerate(zip(filters(net), limits, strict=True), start=1):
-        x = _draw_filters(picture, kernels, limit, f"conv {i}", x) + 40
-    legend = ("orange: above 0", "blue: below 0", "the same at", "every epoch")
-    for i, words in enumerate(legend):
-        picture.text(WIDTH, 292 + 22 * i, words, 14, QUIET, "end")
-    draw_layers(picture, X, reading.stages, 0, 452)
-    return picture
-
-
-def _draw_curve(picture, run, index):
+def draw_curves(picture, run, now):
+    """Loss and accuracies of the run; the epoch `now` is marked."""
     left, top, width, height = CURVE
-    losses = [loss for _, loss in smoothed(run, 1)]
-    highest = max([1.0, *losses]) * 1.05
-    last = max([1.0, run.num_epochs])
-
-    def place(epoch, value):
-        return left + width * epoch / last, top + height * (1 - value / highest)
-
-    for tick in range(int(highest) + 1):
-        y = place(0, tick)[1]
-        picture.line([(left, y), (left + width, y)], "#dddddd", 1)
-        picture.text(left - 8, y, str(tick), 14, QUIET, "end")
-    for epoch in range(0, int(last) + 1, max(1, int(last) // 10)):
-        picture.text(place(epoch, 0)[0], top + height + 14, str(epoch), 14, QUIET, "middle")
-    picture.text(left + width, top + height + 32, "epoch", 14, QUIET, "end")
     curves = [
         ("train loss", smoothed(run, 1), BLUE, False),
         ("train acc", smoothed(run, 2), MARK, True),
         ("test acc", run.test, GREEN, False),
     ]
+    highest = 1.05 * max([1.0, *(loss for _, loss in curves[0][1])])
+    last = max(1.0, run.num_epochs)
+
+    def place(epoch, value):
+        return left + width * epoch / last, top + height * (1 - value / highest)
+
+    for tick in range(0, int(highest) + 1, math.ceil(highest / 8)):
+        y = place(0, tick)[1]
+        picture.line([(left, y), (left + width, y)], "#dddddd", 1)
+        picture.text(left - 8, y, str(tick), 13, QUIET, "end")
+    for epoch in range(0, int(last) + 1, max(1, int(last) // 10)):
+        picture.text(place(epoch, 0)[0], top + height + 12, str(epoch), 13, QUIET, "middle")
+    picture.text(left + width, top + height + 28, "epoch", 13, QUIET, "end")
     for i, (name, points, color, dashed) in enumerate(curves):
         points = [place(*point) for point in points if math.isfinite(point[1])]
-        if len(points) > 1:
-            picture.line(points, color, 2.5, dashed)
-        picture.line([(left + 130 * i, 12), (left + 130 * i + 24, 12)], color, 2.5, dashed)
-        picture.text(left + 130 * i + 30, 12, name, 14, INK)
-    now = place(epochs_of(run)[index], 0)[0]
-    picture.line([(now, top), (now, top + height)], INK, 3)
+        picture.line(points, color, 2.5, dashed)
+        picture.line([(left + 115 * i, 12), (left + 115 * i + 24, 12)], color, 2.5, dashed)
+        picture.text(left + 115 * i + 30, 12, name, 13, INK)
+    x = place(now, 0)[0]
+    picture.line([(x, top), (x, top + height)], INK, 3)
     picture.spot(left - 8, top, width + 16, height + 24, "curve")
 
 
-def _draw_filters(picture, kernels, limit, name, x):
-    """One column an output channel, one row an input channel; returns where it ends."""
-    outputs, inputs, height, width = kernels.shape
-    sheet = tiled(kernels.transpose(0, 1).flatten(0, 1), outputs, fill=0)  # zero is white
-    scale = min(9, 150 / len(sheet))
-    picture.text(x, 268, f"{name}: {outputs} filters", 15, QUIET)
-    picture.sheet(x, 284, scale, signed(sheet, limit), (inputs, outputs, height, width))
-    return x + sheet.shape[1] * scale
+def draw_kernels(picture, layers, limits, y):
+    """The kernels of all convolutions: one column an output channel, one row an input channel."""
+    width, x = WIDTH / max(len(layers), 1) - 20, 0
+    for i, (kernels, limit) in enumerate(zip(layers, limits, strict=True), start=1):
+        shown = kernels[:SHOWN, :SHOWN]
+        outputs, inputs, high, wide = shown.shape
+        count = f"{outputs} of {len(kernels)}" if len(kernels) > outputs else f"{outputs}"
+        legend = ", orange above 0, blue below" if i == 1 else ""
+        picture.text(x, y, f"conv {i}: {count} kernels{legend}", 13, QUIET)
+        sheet = card.tiled(shown.transpose(0, 1).flatten(0, 1), outputs, fill=0)  # zero is white
+        scale = min(9, 100 / len(sheet), width / sheet.shape[1])
+        picture.sheet(x, y + 12, scale, card.signed(sheet, limit), (inputs, outputs, high, wide))
+        x += max(sheet.shape[1] * scale, 130) + 20
 
 
 # ---------------------------------------------------------------------------- the widget
@@ -146,24 +115,21 @@ class EpochExplorer(Explorer):
     """
 
     def __init__(self, run, images, labels, net=None):
-        check_images(images, labels)
+        card.check_images(images, labels)
         if not run.checkpoints:
             raise ValueError("the run holds no checkpoints: at least one is needed")
         self.run, self.images, self.labels = run, images, list(labels)
         self._net = net if net is not None else lenet.make_lenet()
-        self._limits = largest_filter_value(run, self._net)
+        self._limits = largest_values(run, self._net)
         last = len(run.checkpoints) - 1
-        self.epoch = slider("checkpoint after epoch", 0, last, last, width="360px")
-        self.play = widgets.Play(min=0, max=last, value=last, interval=700)
-        self.start = widgets.Button(description="epoch 0", layout={"width": "100px"})
-        self.image = image_number(images)
+        self.epoch = card.slider("checkpoint after epoch", 0, last, last, play=700)
+        self.start = card.button("epoch 0", lambda: setattr(self.epoch, "value", 0))
+        self.image = card.image_number(images)
         super().__init__(
             "How the network became what it is",
-            [row(self.epoch, self.start, self.play, self.image)],
-            PictureView(self._click, self._arrow, tab_to=self.start),
+            [self.epoch, self.start, self.image],
+            card.PictureView(self._click, self._arrow, hint="arrow keys: another epoch"),
         )
-        self.start.on_click(lambda button: setattr(self.epoch, "value", 0))
-        widgets.link((self.epoch, "value"), (self.play, "value"))
         self.watch(self.epoch, self.image)
         self.refresh()
 
@@ -181,14 +147,26 @@ class EpochExplorer(Explorer):
         """The network as it was at the chosen checkpoint."""
         return net_at(self.run, self.epoch.value, self._net)
 
+    def look(self):
+        """The network at this checkpoint, the chosen image, its target, and the prediction."""
+        net, (X, target) = self.net, card.one_image(self.images, self.image.value)
+        return net, X, target, card.predict_image(net, X)
+
     def picture(self):
-        X, label = one_image(self.images, self.image.value)
-        return draw_epoch(self.run, self.epoch.value, self.net, self._limits, X, label, self.labels)
+        picture, (net, X, target, prediction) = Picture(506, WIDTH), self.seen
+        draw_curves(picture, self.run, epochs_of(self.run)[self.epoch.value])
+        x = CURVE[0] + CURVE[2] + 20
+        width = WIDTH - x
+        card.draw_probabilities(picture, prediction, self.labels, x, 6, width, target, row=16)
+        draw_kernels(picture, kernels_of(net), self._limits, 186)
+        card.draw_layers(picture, X, prediction.activations, 0, 316)
+        return picture
 
     def describe(self):
-        epoch = epochs_of(self.run)[self.epoch.value]
+        _, _, target, prediction = self.seen
         return (
-            f"The network after {epoch:g} of {self.run.num_epochs} epochs, marked on the training "
-            f"curve: its filters, and what it makes of image {self.image.value}, layer by layer up "
-            "to the ten probabilities."
+            f"After {epochs_of(self.run)[self.epoch.value]:g} of {self.run.num_epochs} epochs, "
+            f"marked on the training curve, image {self.image.value}, {self.labels[target]}: "
+            f"{prediction.words(self.labels)}; the network's kernels, its activations layer by "
+            "layer, and the ten probabilities."
         )

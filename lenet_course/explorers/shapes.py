@@ -7,24 +7,11 @@ import textwrap
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 
-import ipywidgets as widgets
 import torch
 from torch import nn
 
-from .card import (
-    BLUE,
-    GREEN,
-    INK,
-    MARK,
-    QUIET,
-    WIDTH,
-    Explorer,
-    dropdown,
-    row,
-    slider,
-    tint,
-    whole_number,
-)
+from . import card
+from .card import BLUE, GREEN, INK, MARK, QUIET, WIDTH, tint
 
 # ---------------------------------------------------------------------------- computing
 
@@ -60,7 +47,7 @@ LIMITS = {
 POOLINGS = {"average": nn.AvgPool2d, "max": nn.MaxPool2d}
 
 
-def make_network(sizes, dense=nn.Linear):
+def make_network(sizes):
     """LeNet with these sizes, new; whether an image gets through it is another question."""
     s = sizes
     return nn.Sequential(
@@ -70,31 +57,22 @@ def make_network(sizes, dense=nn.Linear):
         nn.Conv2d(s.channels1, s.channels2, s.kernel2, s.stride2, s.padding2), nn.Sigmoid(),
         POOLINGS[s.pooling2](s.pool2),
         nn.Flatten(),
-        dense(s.dense_inputs, s.dense1), nn.Sigmoid(),
-        dense(s.dense1, s.dense2), nn.Sigmoid(),
-        dense(s.dense2, 10),
+        nn.Linear(s.dense_inputs, s.dense1), nn.Sigmoid(),
+        nn.Linear(s.dense1, s.dense2), nn.Sigmoid(),
+        nn.Linear(s.dense2, 10),
     )  # fmt: skip
 
 
-class UndrawnLinear(nn.Linear):
-    """A dense layer to trace: drawing its first weights, up to 24 million, would take 0.3 s."""
-
-    def reset_parameters(self):
-        pass
-
-
 LAYERS = {1: "conv 1", 3: "pooling 1", 4: "conv 2", 6: "pooling 2"}  # place in the Sequential
-DENSE = {8: "dense 1", 10: "dense 2", 12: "outputs"}
+DENSE = {8: "dense 1", 10: "dense 2", 12: "dense 3"}
 
 
 def spoken(name):
     """A size as the controls call it: "padding1" is "conv 1 padding"."""
     what, part = name[:-1], name[-1]
-    if name == "dense_inputs":
-        return "dense 1 expects"
-    return {"pool": f"pooling {part} window", "dense": f"dense {part} width"}.get(
-        what, f"conv {part} {what}"
-    )
+    words = {"pool": f"pooling {part} window", "dense": f"dense {part} width"}
+    words |= {"pooling": f"pooling {part}", "dense_input": "dense 1 expects"}
+    return words.get(what, f"conv {part} {what}")
 
 
 def map_sides(sizes):
@@ -197,35 +175,40 @@ def make_fit(sizes):
     return replace(sizes, dense_inputs=delivered(sizes))
 
 
-@lru_cache(maxsize=1)  # the picture and its description ask for the same
+@lru_cache(maxsize=4)  # picture and description ask for the same, and for LeNet
 def trace_sizes(sizes):
     """(name, LayerTrace) of the layers that an image reaches, traced through PyTorch's layers.
 
     The sigmoids, which change no shape, and Reshape and Flatten are left out.
     """
     place, _ = find_problem(sizes)
-    net = make_network(sizes, dense=UndrawnLinear)[:place]
-    trace = lenet.trace_shapes(net, torch.zeros(1, 1, 28, 28))
+    with torch.device("meta"):  # shapes without values: up to 24 million weights need no drawing
+        trace = lenet.trace_shapes(make_network(sizes)[:place], torch.zeros(1, 1, 28, 28))
     return [(name, trace[i]) for i, name in (LAYERS | DENSE).items() if i < len(trace)]
 
 
 # ---------------------------------------------------------------------------- drawing
 
 
+def changes(sizes):
+    """What differs from LeNet, in words: "conv 2 kernel 5 → 3"."""
+    pairs = [(f.name, getattr(Sizes(), f.name), getattr(sizes, f.name)) for f in fields(Sizes)]
+    return [f"{spoken(name)} {old} → {new}" for name, old, new in pairs if old != new]
+
+
 def draw_sizes(sizes):
     """The Picture of a network with these sizes: what to say, its volumes to scale, its table."""
     trace, (place, problem) = trace_sizes(sizes), find_problem(sizes)
-    picture = Picture(572)
+    picture = Picture(536, WIDTH)
     words, color = (problem, MARK) if problem else (_all_well(trace), GREEN)
-    for i, line in enumerate(textwrap.wrap(words, 90)):
-        picture.text(0, 14 + 25 * i, line, 17, color)
-    _draw_volumes(picture, [("image", (1, 28, 28))] + [(n, t.output_shape) for n, t in trace], 70)
+    for i, line in enumerate(textwrap.wrap(words, 80)):
+        picture.text(0, 10 + 20 * i, line, 14.5, color)
+    _draw_volumes(picture, [("image", (1, 28, 28))] + [(n, t.output_shape) for n, t in trace], 66)
     missing = [name for i, name in (LAYERS | DENSE).items() if place is not None and i >= place]
-    trace = [
-        (f"{getattr(sizes, 'pooling' + name[-1])} {name}" if name.startswith("pool") else name, t)
-        for name, t in trace
-    ]
-    _draw_table(picture, trace, missing, 360)
+    _draw_table(picture, trace, missing, 300)
+    different = "Changed from LeNet: " + ", ".join(changes(sizes))
+    for i, line in enumerate(textwrap.wrap(different if changes(sizes) else "This is LeNet.", 88)):
+        picture.text(0, 490 + 18 * i, line, 13.5, MARK if changes(sizes) else QUIET)
     return picture
 
 
@@ -238,87 +221,89 @@ def _all_well(trace):
 def _draw_volumes(picture, volumes, y):
     """Volumes in a row, all to one scale: channels to the right, height up, width to the back."""
     boxes = [(name, *shape, *(1, 1)[: 3 - len(shape)]) for name, shape in volumes]
-    # Pixels to the row; the tallest box, with its depth, is 208 pixels high.
-    scale = min(5.5, 208 / 1.35 / max(height for _, _, height, _ in boxes))
+    # Pixels to the row; the tallest box, with its depth, is 170 pixels high.
+    scale = min(4.5, 170 / 1.35 / max(height for _, _, height, _ in boxes))
     slant = 0.35 * scale  # pixels to the column, to the right and up
 
     def wide(per_channel):
-        return [max(76, c * per_channel + w * slant) + 12 for _, c, _, w in boxes]
+        return [max(66, c * per_channel + w * slant) + 10 for _, c, _, w in boxes]
 
     per_channel = 4.0  # pixels to the channel
     while sum(wide(per_channel)) > WIDTH and per_channel > 0.1:
         per_channel *= 0.97
-    x, ground = 0, y + 220
+    x, ground = 0, y + 178
     for (name, c, h, w), slot in zip(boxes, wide(per_channel), strict=True):
         long, high, deep = max(c * per_channel, 2), max(h * scale, 2), w * slant
-        left = x + (slot - 12 - long - deep) / 2
-        color = "#8fa3b3" if name == "image" else GREEN if name in DENSE.values() else BLUE
-        top, right = ground - high, left + long
-        back = [(left + deep, top - deep), (right + deep, top - deep)]
-        faces = [
-            ([(left, top), *back, (right, top)], 0.65),
-            ([(right, top), back[1], (right + deep, ground - deep), (right, ground)], 0.4),
-            ([(left, top), (right, top), (right, ground), (left, ground)], 1.0),
-        ]
-        for corners, share in faces:
-            picture.polygon(corners, tint(color, share), "#ffffff", 0.7)
-        picture.text(x + slot / 2 - 6, ground + 16, name, 14, INK, "middle", True)
+        place = x + (slot - 10 - long - deep) / 2, ground - high
+        _draw_box(picture, name, place, (long, high, deep))
         shape = f"{c}" if name in DENSE.values() else f"{c}×{h}×{w}"
-        picture.text(x + slot / 2 - 6, ground + 35, shape, 14, QUIET, "middle")
+        picture.text(x + slot / 2 - 5, ground + 14, name, 13, INK, "middle", True)
+        picture.text(x + slot / 2 - 5, ground + 31, shape, 13, QUIET, "middle")
         x += slot
-    note = "height and width to one scale, channels to another"
-    picture.text(WIDTH, y + 30, note, 14, QUIET, "end")
+    picture.text(WIDTH, y + 8, "height and width to one scale,", 13, QUIET, "end")
+    picture.text(WIDTH, y + 25, "channels to another", 13, QUIET, "end")
+
+
+def _draw_box(picture, name, place, size):
+    """Three faces of a box: the upper, the right, the front."""
+    (left, top), (long, high, deep) = place, size
+    right, ground = left + long, top + high
+    color = "#8fa3b3" if name == "image" else GREEN if name in DENSE.values() else BLUE
+    back = [(left + deep, top - deep), (right + deep, top - deep)]
+    faces = [
+        ([(left, top), *back, (right, top)], 0.65),
+        ([(right, top), back[1], (right + deep, ground - deep), (right, ground)], 0.4),
+        ([(left, top), (right, top), (right, ground), (left, ground)], 1.0),
+    ]
+    for corners, share in faces:
+        picture.polygon(corners, tint(color, share), "#ffffff", 0.7)
 
 
 def _draw_table(picture, trace, missing, y):
-    columns = [("layer", 0, "start"), ("output shape", 190, "start"), ("parameters", 474, "end")]
-    columns += [("multiply-adds", 694, "end"), ("receptive field", WIDTH, "end")]
+    """What each layer makes of an image; where that is another shape than LeNet's, in orange."""
+    columns = [("layer", 0, "start"), ("output shape", 96, "start"), ("parameters", 306, "end")]
+    columns += [("multiply-adds", 470, "end"), ("receptive field", WIDTH, "end")]
     for words, x, anchor in columns:
-        picture.text(x, y, words, 15, QUIET, anchor)
+        picture.text(x, y, words, 13, QUIET, anchor)
     most = [max(getattr(t, what) for _, t in trace) for what in ("parameters", "mult_adds")]
+    usual = {name: layer.output_shape for name, layer in trace_sizes(Sizes())}
     for i, (name, layer) in enumerate(trace):
-        line = y + 28 + 26 * i
-        picture.text(0, line, name, 16, INK, bold=True)
-        picture.text(190, line, " × ".join(map(str, layer.output_shape)), 16)
-        for x, value, top in ((474, layer.parameters, most[0]), (694, layer.mult_adds, most[1])):
-            picture.text(x, line, f"{value:,}", 16, INK, "end")
-            picture.box(x + 8, line - 9, 100 * value / max(top, 1), 18, "#bcd4e6")
+        line, shape = y + 24 + 22 * i, " × ".join(map(str, layer.output_shape))
+        same = layer.output_shape == usual[name]
+        picture.text(0, line, name, 14, INK, bold=True)
+        picture.text(96, line, shape, 14, INK if same else MARK, bold=not same)
+        for x, value, top in ((306, layer.parameters, most[0]), (470, layer.mult_adds, most[1])):
+            picture.text(x, line, f"{value:,}", 14, INK, "end")
+            picture.box(x + 6, line - 8, 50 * value / max(top, 1), 16, "#bcd4e6")
         side = layer.receptive_field
-        picture.text(WIDTH, line, f"{side} × {side}", 16, INK, "end")
+        picture.text(WIDTH, line, f"{side} × {side}", 14, INK, "end")
     for i, name in enumerate(missing):
-        line = y + 28 + 26 * (len(trace) + i)
+        line = y + 24 + 22 * (len(trace) + i)
         words, color = ("not reached", QUIET) if i else ("does not fit", MARK)
-        picture.text(0, line, name, 16, color, bold=i == 0)
-        picture.text(190, line, words, 16, color)
+        picture.text(0, line, name, 14, color, bold=i == 0)
+        picture.text(96, line, words, 14, color)
 
 
 # ---------------------------------------------------------------------------- the widget
 
 
-class ShapeExplorer(Explorer):
+class ShapeExplorer(card.Explorer):
     """Change the sizes of LeNet and follow an image's shape to the last layer, or where it fails.
 
     Usage: `explorer = ShapeExplorer(); explorer.show()`. The button makes it fit; `explorer.net()`
-    is then a new network with the sizes that the sliders show, ready to be trained.
+    is then a new network with the sizes that the controls show, ready to be trained.
     """
 
     def __init__(self, sizes=None):
         sizes = sizes or Sizes()
-        self.controls = {}
-        for field in fields(Sizes):
-            self.controls[field.name] = _control(field.name, getattr(sizes, field.name))
-        self.fit = widgets.Button(description="make it fit", button_style="primary")
-        self.reset = widgets.Button(description="LeNet again")
-        c = self.controls
-        order = ("channels", "kernel", "padding", "stride", "pooling", "pool")
-        columns = [[c[what + part] for what in order] for part in "12"]
-        columns.append([c["dense_inputs"], c["dense1"], c["dense2"], self.fit, self.reset])
-        super().__init__(
-            "From the image to the ten scores: which sizes fit?",
-            [row(*map(widgets.VBox, columns))],
-        )
-        self.fit.on_click(lambda button: self.set(make_fit(self.sizes)))
-        self.reset.on_click(lambda button: self.set(Sizes()))
+        self.controls = {f.name: _control(f.name, getattr(sizes, f.name)) for f in fields(Sizes)}
+        self.fit = card.button("make it fit", lambda: self.set(make_fit(self.sizes)), "primary")
+        self.reset = card.button("LeNet again", lambda: self.set(Sizes()))
+        order = [what + part for what in PARTS for part in "12"]
+        controls = [self.controls[name] for name in (*order, "dense_inputs")] + [self.fit]
+        controls += [self.controls["dense1"], self.controls["dense2"], self.reset]
+        title = "From the image to the ten logits: which sizes fit?"
+        super().__init__(title, controls, columns=True)
         self.watch(*self.controls.values())
         self.refresh()
 
@@ -349,14 +334,16 @@ class ShapeExplorer(Explorer):
             f"{name} {'x'.join(map(str, layer.output_shape))}"
             for name, layer in trace_sizes(self.sizes)
         )
-        well = find_problem(self.sizes)[1] or "The sizes fit."
+        well = find_problem(self.sizes)[1] or _all_well(trace_sizes(self.sizes))
         return f"{well} The layers as volumes to scale, and in a table: {shapes}."
+
+
+PARTS = ("channels", "kernel", "padding", "stride", "pooling", "pool")  # of conv and pooling
 
 
 def _control(name, value):
     if name.startswith("pooling"):
-        return dropdown(f"pooling {name[-1]}", list(POOLINGS), value, "300px")
-    if name == "dense_inputs":  # too many values for a slider
-        low, high = LIMITS[name]
-        return whole_number(spoken(name), low, high, value, "300px")
-    return slider(spoken(name), *LIMITS[name], value)
+        return card.dropdown(f"pooling {name[-1]}", list(POOLINGS), value)
+    if name.startswith("dense"):  # too many values for a slider
+        return card.whole_number(spoken(name), *LIMITS[name], value)
+    return card.slider(spoken(name), *LIMITS[name], value)

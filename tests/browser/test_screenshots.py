@@ -56,9 +56,16 @@ explorer.show()""",
     "distortion": """
 from lenet_course.explorers.distortion import DistortionExplorer
 explorer = DistortionExplorer(digits_net, few, lenet.DIGITS)
-explorer.amounts["turn"].value = 20
+explorer.amounts["rotation"].value = 20
 explorer.amounts["noise"].value = 0.3
 explorer.measure()
+explorer.show()""",
+    "lenet5": """
+from lenet_course import lenet5
+from lenet_course.explorers.lenet5 import Lenet5Explorer
+then = saved.load_weights(lenet5.make_lenet5(), saved.find_weights("lenet5.pt"))
+explorer = Lenet5Explorer(then, digits_net, digits)
+explorer.rotation.value = 35
 explorer.show()""",
     "descent": """
 import json
@@ -66,6 +73,14 @@ from lenet_course.explorers import descent
 measured = json.loads((lenet.COURSE / "results" / "surface.json").read_text())
 surfaces = [descent.valley(), descent.saddle(), descent.two_directions(measured)]
 descent.DescentExplorer(surfaces).show()""",
+    "trust": """
+from lenet_course.explorers.trust import TrustExplorer
+better_net = lenet.make_lenet(torch.nn.ReLU, torch.nn.MaxPool2d)
+saved.load_weights(better_net, saved.find_weights("lenet_clothes.pt"))
+explorer = TrustExplorer(better_net, clothes, lenet.FASHION_LABELS)
+explorer.place = 8, 7
+explorer.refresh()
+explorer.show()""",
 }
 
 TRAINING = """

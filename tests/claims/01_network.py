@@ -12,6 +12,34 @@ claims_conv1 = torch.nn.functional.conv2d
 """
 
 CLAIMS = [
+    (
+        "A kernel of two numbers can find something already: −1 and 1, side by side. Its sum is the "
+        "pixel on the right minus the pixel on the left.",
+        "torch.equal(vertical, bag[..., 1:] - bag[..., :-1])",
+    ),
+    (
+        "with the same kernel and with one that has its −1 above its 1",
+        "torch.equal(horizontal, bag[..., 1:, :] - bag[..., :-1, :])",
+    ),
+    (
+        "−1 beside 1 finds the sides, orange where it gets brighter towards the right and blue where "
+        "it gets darker. −1 above 1 finds the upper edge and the bottom.",
+        "vertical[0, 0, 15, :4].max() > 0.5 and vertical[0, 0, 15, 23:].min() < -0.3 and "
+        "horizontal[0, 0, 26, 8:20].max() < -0.2 and horizontal[0, 0, 10:13, 10].max() > 0.3",
+    ),
+    (
+        "Nobody has to think of −1 and 1.",
+        "(learned(bag) - vertical).abs().max() < 0.05",
+    ),
+    (
+        "It comes ever closer to −1 and 1, from one example and a measure of its error.",
+        "(learned.weight.flatten() - torch.tensor([-1, 1])).abs().max() < 0.05",
+    ),
+    (
+        "Choose conv 2. Its feature maps are 10 × 10, and each value adds up six patches, one from "
+        "each input channel",
+        "outputs[4].shape[-2:] == (10, 10) and net[4].in_channels == 6",
+    ),
     ("count the parameters layer by layer, 61706 in all", "sum(claims_numbers) == 61706"),
     (
         "The paper reports an error of 0.95 % on MNIST's test digits: 95 of 10000 are misread.",

@@ -1,0 +1,172 @@
+"""A real hub on free ports, and students who sign in to it by the addresses a browser uses."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+import uuid
+from pathlib import Path
+
+import nbformat
+import requests
+from websocket import create_connection
+
+COURSE = Path(__file__).resolve().parents[2]
+HUB = COURSE / "build" / "hub"  # made by `make hub-env`
+PATIENCE = 600  # seconds, for anything: a slow machine is no failure
+
+
+@contextlib.contextmanager
+def hub(folder: Path, homes: Path | None = None):
+    """The hub; yields its address. Nothing of it is left running.
+
+    Anybody may sign in, and gets a home in `folder`; or only the accounts of the machine, whose
+    homes are in `homes`.
+    """
+    urls = [f"http://127.0.0.1:{port}" for port in free_ports(3)]
+    names = ("LENET_HUB_URL", "LENET_HUB_INNER_URL", "LENET_PROXY_URL")
+    settings = dict(zip(names, urls, strict=True))
+    if not homes:
+        homes = folder / "homes"
+        homes.mkdir(parents=True)
+        settings["LENET_HUB_TRY"] = str(homes)
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(
+            [HUB / "bin" / "jupyterhub", "-f", COURSE / "deploy" / "jupyterhub_config.py"],
+            cwd=folder,
+            env=os.environ | settings,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            wait_for(lambda: requests.get(f"{urls[0]}/hub/api/").ok, process)
+            yield urls[0]
+        finally:
+            process.terminate()  # it ends the students' servers
+            try:
+                process.wait(60)
+            finally:
+                end_all_in(homes)
+
+
+def free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+def wait_for(condition, process=None) -> None:
+    """Wait until `condition()` is true; addresses that do not answer yet are waited for, too."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        with contextlib.suppress(requests.ConnectionError):
+            if condition():
+                return
+        assert process is None or process.poll() is None, "the hub has ended; see its log"
+        time.sleep(0.2)
+    raise TimeoutError(f"nothing for {PATIENCE} s")
+
+
+def processes_of(folder: Path) -> dict[int, list[str]]:
+    """Process IDs, and their command lines, of all whose home folder lies in `folder`."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if f"HOME={folder}".encode() in (path / "environ").read_bytes():
+                words = (path / "cmdline").read_bytes().decode(errors="replace").split("\0")
+                found[int(path.name)] = words
+    return found
+
+
+def end_all_in(folder: Path) -> None:
+    for pid in processes_of(folder):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+class Student:
+    """Somebody with a name and a browser's cookies."""
+
+    def __init__(self, url: str, name: str, homes: Path) -> None:
+        self.url, self.name, self.home = url, name, homes / name
+        self.session = requests.Session()
+        self.server = f"{url}/user/{name}"
+
+    def sign_in(self, password: str = "") -> None:
+        page = self.session.get(f"{self.url}/hub/login")
+        page.raise_for_status()
+        form = {"username": self.name, "password": password, "_xsrf": self.xsrf()}
+        answer = self.session.post(f"{self.url}/hub/login", data=form, allow_redirects=False)
+        if answer.status_code != 302:
+            raise PermissionError(f"{self.name} was not let in: {answer.status_code}")
+
+    def xsrf(self) -> str:
+        return self.session.cookies.get("_xsrf", path="/hub/")
+
+    def open_server(self) -> None:
+        """Start the own server; from then on `api` asks it."""
+        headers = {"X-XSRFToken": self.xsrf(), "Referer": f"{self.url}/hub/home"}
+        path = f"{self.url}/hub/api/users/{self.name}"
+        answer = self.session.post(f"{path}/tokens", headers=headers, json={})
+        answer.raise_for_status()
+        self.token = {"Authorization": f"token {answer.json()['token']}"}
+        answer = requests.post(f"{path}/server", headers=self.token)
+        assert answer.status_code in (201, 202), answer.text
+        wait_for(lambda: self.api("get", "status").ok)
+
+    def is_open(self) -> bool:
+        user = requests.get(f"{self.url}/hub/api/users/{self.name}", headers=self.token).json()
+        return bool(user["servers"])
+
+    def api(self, verb: str, path: str, **options) -> requests.Response:
+        return requests.request(
+            verb, f"{self.server}/api/{path}", headers=self.token, timeout=PATIENCE, **options
+        )
+
+    def start_kernel(self) -> None:
+        answer = self.api("post", "kernels", json={"name": "python3", "path": "my-notebooks"})
+        answer.raise_for_status()
+        self.kernel = answer.json()["id"]
+        address = f"{self.server}/api/kernels/{self.kernel}/channels".replace("http", "ws", 1)
+        self.socket = create_connection(address, header=self.token, timeout=PATIENCE)
+
+    def run(self, code: str) -> str:
+        """Run a cell; return what it printed. Raises AssertionError with the cell's error."""
+        message_id = uuid.uuid4().hex
+        header = {"msg_id": message_id, "msg_type": "execute_request", "version": "5.3"}
+        header |= {"username": self.name, "session": self.name, "date": ""}
+        content = {"code": code, "silent": False, "store_history": True, "allow_stdin": False}
+        message = {"header": header, "parent_header": {}, "metadata": {}, "content": content}
+        self.socket.send(json.dumps(message | {"channel": "shell"}))
+        printed = ""
+        while True:
+            message = json.loads(self.socket.recv())
+            if message["parent_header"].get("msg_id") != message_id:
+                continue
+            kind, content = message["msg_type"], message["content"]
+            if kind == "stream":
+                printed += content["text"]
+            elif kind == "error":
+                raise AssertionError(f"{self.name}: {content['ename']}: {content['evalue']}")
+            elif kind == "status" and content["execution_state"] == "idle":
+                return printed
+
+    def run_chapter(self, chapter: str) -> None:
+        """All cells of the own copy, from top to bottom; one that is to fail may."""
+        answer = self.api("get", f"contents/my-notebooks/{chapter}.ipynb")
+        answer.raise_for_status()
+        for cell in nbformat.from_dict(answer.json()["content"]).cells:
+            if cell.cell_type == "code":
+                with contextlib.suppress(
+                    *[AssertionError] * ("raises-exception" in cell.metadata.get("tags", []))
+                ):
+                    self.run(cell.source)
+
+    def kernel_pid(self) -> int:
+        return int(self.run("import os; print(os.getpid())"))
