@@ -61,10 +61,11 @@ def test_iterators(load, dataset):
 
 def test_data_folder_can_be_named(monkeypatch, tmp_path):
     monkeypatch.delenv("LENET_DATA", raising=False)
+    monkeypatch.chdir(tmp_path)  # wherever the notebook is that asks
     assert data_files.data_folder() == lenet.COURSE / "data"
     monkeypatch.setenv("LENET_DATA", str(tmp_path))
     assert data_files.data_folder() == tmp_path
-    monkeypatch.setenv("LENET_DATA", "mine")  # wherever the notebook is that asks
+    monkeypatch.setenv("LENET_DATA", "mine")
     assert data_files.data_folder() == lenet.COURSE / "mine"
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("LENET_DATA", "~/mine")

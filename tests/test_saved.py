@@ -54,6 +54,13 @@ def test_writing_that_fails_keeps_the_old_file(path):
     assert path.read_bytes() == before and list(path.parent.iterdir()) == [path]
 
 
+def test_who_has_the_old_file_open_reads_all_of_it(path):
+    before = path.read_bytes()
+    with open(path, "rb") as file:
+        saved.save_weights(lenet.make_lenet(), path)
+        assert file.read() == before != path.read_bytes()
+
+
 def test_what_could_not_be_read_back_is_not_written(path):
     before = path.read_bytes()
     for wrong, message in [
@@ -131,6 +138,14 @@ def test_a_file_of_something_else_is_refused(net, tmp_path):
         saved.load_weights(net, tmp_path / "other.pt")
     with pytest.raises(ValueError, match=r"^other.pt does not hold a training run"):
         saved.load_run(tmp_path / "other.pt")
+
+
+@pytest.mark.parametrize("change", [torch.Tensor.to_sparse, torch.Tensor.double])
+def test_weights_of_another_kind_are_refused(net, tmp_path, change):
+    weights = {name: change(value) for name, value in lenet.copy_weights(net).items()}
+    torch.save({"network": str(net), "weights": weights}, tmp_path / "other.pt")
+    with pytest.raises(ValueError, match=r"^other.pt holds other tensors than this network"):
+        saved.load_weights(net, tmp_path / "other.pt")
 
 
 @pytest.mark.parametrize(
