@@ -190,20 +190,22 @@ def normal(name):
 
 @pytest.mark.parametrize("python", [*OLD, "3.15"])
 def test_with_another_python_one_sentence_says_what_to_do(course, tmp_path, python):
+    """Also where it is the only one, and has two names."""
+    only = tmp_path / "only"
     if python == "3.15":
-        version, python = python, pretend(tmp_path / "bin/python", [3, 15])
+        version, python = python, pretend(only / "python3", [3, 15])
+        link(only / "python", python)
     else:
-        version = "{}.{}".format(*make_env.probe(python)[0])
+        version, place, _ = make_env.probe(python)
+        version = "{}.{}".format(*version)
+        for name in ("python3", "python"):
+            link(only / name, place)
     begin = f"set-up: the course needs Python 3.11 to 3.14, and {{}} is Python {version}; "
     sentence = f"{begin.format(python)}let PYTHON name another one, or leave it out\n"
     assert run(course, MAKE, "lab", f"PYTHON={python}") == (2, "", sentence)
-    if python in OLD:  # it can run the script itself; as the only one, under two names
-        for name in ("python3", "python"):
-            link(tmp_path / "only" / name, make_env.probe(python)[1])
-        path = {"PATH": str(tmp_path / "only"), "HOME": str(tmp_path)}
-        sentence = begin.format("python3") + "this line brings one, without being root; then run "
-        sentence += f"the same command again:\n{ONE_LINE}"
-        assert run(course, MAKE, "env", **path) == (2, "", sentence)
+    sentence = begin.format("python3") + "this line brings one, without being root; then run "
+    sentence += f"the same command again:\n{ONE_LINE}"
+    assert run(course, MAKE, "env", PATH=str(only), HOME=str(tmp_path)) == (2, "", sentence)
 
 
 def test_with_a_python_that_is_not_there(course, tmp_path):
