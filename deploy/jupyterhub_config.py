@@ -35,7 +35,7 @@ c.Authenticator.admin_users = {"instructor"}
 if TRY:
     c.JupyterHub.spawner_class = "simple"
     c.SimpleLocalProcessSpawner.home_dir_template = str(Path(TRY).absolute() / "{username}")
-elif (HUB / "bin" / "jupyterhub").exists() and Path("/run/systemd/system").is_dir():
+elif Path("/run/systemd/system").is_dir():
     c.JupyterHub.spawner_class = "systemd"  # the only one of the three that enforces limits
     c.SystemdSpawner.mem_limit = "2G"  # chapter 3 takes 0.7 GB while it trains
     c.SystemdSpawner.cpu_limit = 2.0

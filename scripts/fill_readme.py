@@ -84,7 +84,23 @@ def accuracy():
     )
 
 
-TABLES = {function.__name__: function for function in (bench, accuracy, faults, mutants)}
+def hub():
+    """A class on one server, as `make hub-figures` measured it."""
+    found = read("hub")
+    rates = found["images_per_second"]
+    together = " / ".join(str(rate) for rate in rates.values())
+    head = [f"{found['students']} students on {found['cores']} cores", ""]
+    return table(
+        head,
+        [
+            ["memory of a kernel with chapter 2 run (PSS)", f"{found['kernel_MB']} MB"],
+            ["memory of its server", f"{found['server_MB']} MB"],
+            [f"images a second together, {' / '.join(rates)} training at once", together],
+        ],
+    )
+
+
+TABLES = {function.__name__: function for function in (bench, accuracy, hub, faults, mutants)}
 
 
 def fill(text):

@@ -273,7 +273,7 @@ def test_the_lessons_sizes_are_lenet():
     trace = shapes.trace_sizes(shapes.Sizes())
     lenet_trace = lenet.trace_shapes(lenet.make_lenet(), torch.zeros(1, 1, 28, 28))
     assert [layer for _, layer in trace] == [lenet_trace[i] for i in (1, 3, 4, 6, 8, 10, 12)]
-    assert "61,706 parameters, 416,520 multiply-adds" in shapes.draw_sizes(shapes.Sizes()).svg()
+    assert "61706 parameters, 416520 multiply-adds" in shapes.draw_sizes(shapes.Sizes()).svg()
     assert "This is LeNet" in shapes.draw_sizes(shapes.Sizes()).svg()
     changed = shapes.Sizes(kernel2=3, pooling1="max", dense_inputs=576)
     assert shapes.changes(changed) == [

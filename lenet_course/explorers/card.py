@@ -222,7 +222,7 @@ def draw_probabilities(picture, prediction, labels, x, y, width, target=None, ro
         middle = y + (i + 0.5) * row
         bold = i in (predicted, target)
         picture.text(x + room - 6, middle, label, 13.5, GREEN if i == target else INK, "end", bold)
-        long = width - room - 56
+        long = width - room - 62
         picture.box(x + room, middle - row * 0.36, long, row * 0.72, "#eeeeee")
         bar = (GREEN if good else MARK) if i == predicted else "#8fa3b3"
         share = p if math.isfinite(p) else 0

@@ -215,7 +215,7 @@ def draw_sizes(sizes):
 def _all_well(trace):
     parameters = sum(layer.parameters for _, layer in trace)
     mult_adds = sum(layer.mult_adds for _, layer in trace)
-    return f"It fits: {parameters:,} parameters, {mult_adds:,} multiply-adds for each image."
+    return f"It fits: {parameters} parameters, {mult_adds} multiply-adds for each image."
 
 
 def _draw_volumes(picture, volumes, y):
@@ -273,7 +273,7 @@ def _draw_table(picture, trace, missing, y):
         picture.text(0, line, name, 14, INK, bold=True)
         picture.text(96, line, shape, 14, INK if same else MARK, bold=not same)
         for x, value, top in ((306, layer.parameters, most[0]), (470, layer.mult_adds, most[1])):
-            picture.text(x, line, f"{value:,}", 14, INK, "end")
+            picture.text(x, line, str(value), 14, INK, "end")
             picture.box(x + 6, line - 8, 50 * value / max(top, 1), 16, "#bcd4e6")
         side = layer.receptive_field
         picture.text(WIDTH, line, f"{side} × {side}", 14, INK, "end")

@@ -20,19 +20,19 @@ PATIENCE = 600  # seconds, for anything: a slow machine is no failure
 
 
 @contextlib.contextmanager
-def hub(folder: Path, homes: Path | None = None):
+def hub(folder: Path, accounts: tuple[Path, ...] = ()):
     """The hub; yields its address. Nothing of it is left running.
 
-    Anybody may sign in, and gets a home in `folder`; or only the accounts of the machine, whose
-    homes are in `homes`.
+    Anybody may sign in, and gets a home in `folder`; or only the accounts of the machine, of which
+    `accounts` are the homes of those that the test has made.
     """
     urls = [f"http://127.0.0.1:{port}" for port in free_ports(3)]
     names = ("LENET_HUB_URL", "LENET_HUB_INNER_URL", "LENET_PROXY_URL")
     settings = dict(zip(names, urls, strict=True))
-    if not homes:
-        homes = folder / "homes"
-        homes.mkdir(parents=True)
-        settings["LENET_HUB_TRY"] = str(homes)
+    homes = accounts or (folder / "homes",)
+    if not accounts:
+        homes[0].mkdir(parents=True)
+        settings["LENET_HUB_TRY"] = str(homes[0])
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(
             [HUB / "bin" / "jupyterhub", "-f", COURSE / "deploy" / "jupyterhub_config.py"],
@@ -50,7 +50,10 @@ def hub(folder: Path, homes: Path | None = None):
             try:
                 process.wait(60)
             finally:
-                end_all_in(homes)
+                with contextlib.suppress(ProcessLookupError):  # the proxy, if the hub left it
+                    os.killpg(process.pid, signal.SIGKILL)
+                for home in homes:
+                    end_all_in(home)
 
 
 def free_ports(count: int) -> list[int]:
@@ -74,11 +77,13 @@ def wait_for(condition, process=None) -> None:
 
 
 def processes_of(folder: Path) -> dict[int, list[str]]:
-    """Process IDs, and their command lines, of all whose home folder lies in `folder`."""
+    """Process IDs, and their command lines, of all whose home is `folder` or lies in it."""
     found = {}
     for path in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if f"HOME={folder}".encode() in (path / "environ").read_bytes():
+            variables = (path / "environ").read_bytes().decode(errors="replace").split("\0")
+            home = next((v[5:] for v in variables if v.startswith("HOME=")), "")
+            if Path(home).is_relative_to(folder):
                 words = (path / "cmdline").read_bytes().decode(errors="replace").split("\0")
                 found[int(path.name)] = words
     return found

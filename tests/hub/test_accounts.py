@@ -25,13 +25,15 @@ def pair(tmp_path_factory):
         pytest.skip("only root can make accounts")
     if not runs_as_nobody(sys.executable):
         pytest.skip(f"{sys.executable} can be run by root only")
-    passwords = {name: secrets.token_hex(8) for name in NAMES}
+    passwords, made = {name: secrets.token_hex(8) for name in NAMES}, []
     try:
         for name, password in passwords.items():
             subprocess.run(["useradd", "--create-home", name], check=True)
+            made.append(name)
             line = f"{name}:{password}\n"
             subprocess.run(["chpasswd"], input=line, text=True, check=True)
-        with classroom.hub(tmp_path_factory.mktemp("hub"), HOMES) as url:
+        homes = tuple(HOMES / name for name in NAMES)
+        with classroom.hub(tmp_path_factory.mktemp("hub"), homes) as url:
             students = [classroom.Student(url, name, HOMES) for name in NAMES]
             for student in students:
                 with pytest.raises(PermissionError):
@@ -41,7 +43,7 @@ def pair(tmp_path_factory):
                 student.start_kernel()
             yield students
     finally:
-        for name in NAMES:
+        for name in made:
             subprocess.run(["userdel", "--remove", "--force", name], capture_output=True)
 
 
