@@ -50,7 +50,7 @@ hub: hub-env data ## Try JupyterHub, for a class on one server: deploy/README.md
 	    hub/bin/python -m jupyterhub --log-level=WARN -f "$(CURDIR)/deploy/jupyterhub_config.py"
 
 .PHONY: hub-env
-hub-env: env
+hub-env: env ## Make the environment that the hub itself runs in: build/hub
 	@test -e build/hub/ready || { python3 -m venv build/hub && \
 	    build/hub/bin/python -m pip install --quiet -r deploy/requirements.txt && \
 	    npm install --silent --prefix build/hub configurable-http-proxy@5.3.0 && \

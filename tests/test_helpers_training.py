@@ -6,6 +6,7 @@ import copy
 import itertools
 import math
 import os
+import re
 import signal
 import time
 
@@ -266,7 +267,12 @@ def test_numbers_of_numpy_and_torch_are_learning_rates(net, train_iter, test_ite
     assert type(run.num_epochs) is int
 
 
-@pytest.mark.parametrize(("setting", "message"), list(wrong_inputs.settings()), ids=str)
+def without_address(value):
+    """The name of a test: where tests run side by side, it has to be the same in all processes."""
+    return re.sub(r" at 0x\w+", "", str(value))
+
+
+@pytest.mark.parametrize(("setting", "message"), list(wrong_inputs.settings()), ids=without_address)
 def test_settings_that_cannot_work_are_refused(net, train_iter, test_iter, setting, message):
     start = weights(net)
     arguments = {"train_iter": train_iter, "test_iter": test_iter, "num_epochs": 1, "lr": 0.1}

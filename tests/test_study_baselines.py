@@ -110,7 +110,7 @@ def test_shift_moves_each_image_by_its_own_and_turn_turns_as_the_explorer_does()
     assert moved[0, 0, 2:].equal(X[0, 0, :-2]) and not moved[0, 0, :2].any()
     assert moved[1, 0, :, :-3].equal(X[1, 0, :, 3:]) and not moved[1, 0, :, -3:].any()
     for degrees in (-50, 0, 20):
-        expected = distortion.distort(X, turn=degrees)
+        expected = distortion.distort(X, rotation=degrees)
         assert torch.allclose(study.turn(X, degrees), expected, atol=1e-4)
 
 
