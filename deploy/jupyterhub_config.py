@@ -37,7 +37,7 @@ if TRY:
     c.SimpleLocalProcessSpawner.home_dir_template = str(Path(TRY).absolute() / "{username}")
 elif Path("/run/systemd/system").is_dir():
     c.JupyterHub.spawner_class = "systemd"  # the only one of the three that enforces limits
-    c.SystemdSpawner.mem_limit = "2G"  # chapter 3 takes 0.7 GB while it trains
+    c.SystemdSpawner.mem_limit = "2G"
     c.SystemdSpawner.cpu_limit = 2.0
     c.SystemdSpawner.isolate_tmp = True
 else:

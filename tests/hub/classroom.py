@@ -12,7 +12,7 @@ from pathlib import Path
 
 import nbformat
 import requests
-from websocket import create_connection
+from websocket import WebSocketConnectionClosedException, create_connection
 
 COURSE = Path(__file__).resolve().parents[2]
 HUB = COURSE / "build" / "hub"  # made by `make hub-env`
@@ -138,7 +138,12 @@ class Student:
         answer = self.api("post", "kernels", json={"name": "python3", "path": "my-notebooks"})
         answer.raise_for_status()
         self.kernel = answer.json()["id"]
-        address = f"{self.server}/api/kernels/{self.kernel}/channels".replace("http", "ws", 1)
+        self.connect()
+
+    def connect(self) -> None:
+        """To the kernel; again, as JupyterLab does, where a server that is busy has let go."""
+        address = f"{self.server}/api/kernels/{self.kernel}/channels?session_id={self.name}"
+        address = address.replace("http", "ws", 1)
         self.socket = create_connection(address, header=self.token, timeout=PATIENCE)
 
     def run(self, code: str) -> str:
@@ -151,7 +156,11 @@ class Student:
         self.socket.send(json.dumps(message | {"channel": "shell"}))
         printed = ""
         while True:
-            message = json.loads(self.socket.recv())
+            try:
+                message = json.loads(self.socket.recv())
+            except WebSocketConnectionClosedException:
+                self.connect()  # what was sent meanwhile is kept for this session
+                continue
             if message["parent_header"].get("msg_id") != message_id:
                 continue
             kind, content = message["msg_type"], message["content"]
