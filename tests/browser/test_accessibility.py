@@ -107,7 +107,7 @@ def test_tab_goes_through_the_card_and_the_focus_is_seen(lab):
             )
         )
     assert [tag for tag, *_ in seen] == ["INPUT", "SELECT", "SELECT", "BUTTON"]
-    assert all(how == ["solid", "3px"] for _, *how in seen)
+    assert [how for _, *how in seen] == [["solid", "3px"]] * 4
 
 
 def test_a_control_says_why_it_waits_and_then_answers(lab):
