@@ -79,7 +79,7 @@ class ShuffleExplorer(card.Explorer):
         super().__init__(
             "Can you read it?",
             [self.guess, self.shuffled, self.next, self.score],
-            card.PictureView(self._click),
+            card.PictureView(self._click, hint="A press on a name is a guess, as in the list."),
         )
         self.guess.observe(lambda change: self._guessed(), "value")
         self.watch(self.shuffled)
