@@ -144,16 +144,16 @@ class Lenet5Explorer(Explorer):
         moved = self.right.value, self.down.value, self.rotation.value
         return distort(squeeze(X, self.width.value), *moved, noise=self.noise.value)
 
-    def _look(self) -> tuple[Tensor, int, Code, card.Prediction]:
+    def look(self) -> tuple[Tensor, int, Code, card.Prediction]:
         """The image as it is now, its target, and what both networks make of it."""
         X, (_, target) = self.distorted, card.one_image(self.images, self.image.value)
         return X, target, code_of(self.then, X), card.predict_image(self.now, X)
 
     def picture(self) -> Picture:
-        return draw_lenet5(*self._look())
+        return draw_lenet5(*self.seen)
 
     def describe(self) -> str:
-        _, target, then, now = self._look()
+        _, target, then, now = self.seen
         return (
             f"LeNet-5 predicts {then.nearest[0]}, today's network {now.words(lenet.DIGITS)}: image "
             f"{self.image.value}, a {target}, as the sliders distort it; the code that F6 makes of "

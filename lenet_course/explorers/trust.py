@@ -133,11 +133,11 @@ class TrustExplorer(card.Explorer):
         return X, self.shades, card.Prediction(probabilities, []), label
 
     def picture(self) -> Picture:
-        X, shades, prediction, label = self.look()
+        X, shades, prediction, label = self.seen
         return draw_trust(X, shades, prediction, label, self.labels, self.place, self.size.value)
 
     def describe(self) -> str:
-        _, _, prediction, label = self.look()
+        _, _, prediction, label = self.seen
         return (
             f"Predicted: {prediction.words(self.labels)}. Image {self.image.value} "
             f"({self.labels[label]}) with a patch of {self.size.value} pixels and an attack of "
