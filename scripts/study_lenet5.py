@@ -114,8 +114,7 @@ def train(training: Training) -> dict:
 def ship(training: Training, net: nn.Module) -> None:
     """Keep the weights of one network for the chapter: the first with distortions."""
     if training.distorted and training.seed == 0 and not training.trial:
-        saved.save_weights(net.to("cpu"), WEIGHTS)
-        net.to(lenet.try_device())
+        saved.save_weights(net, WEIGHTS)
 
 
 def trials() -> list[Training]:
