@@ -35,16 +35,6 @@ print(run.examples, tic, time.time())
 """
 
 
-def open_class(url: str, homes: Path) -> list[classroom.Student]:
-    """Twenty students with chapter 2 open and run."""
-    students = [classroom.Student(url, f"student-{i:02}", homes) for i in range(CLASS)]
-    with ThreadPoolExecutor(CLASS) as pool:
-        for step in ("sign_in", "open_server", "start_kernel"):
-            list(pool.map(lambda student, step=step: getattr(student, step)(), students))
-        list(pool.map(lambda student: student.run_chapter("02_shape_tracing"), students))
-    return students
-
-
 def rate(students: list[classroom.Student]) -> float:
     """Images a second that they get through together, from the first that begins to the last."""
     with ThreadPoolExecutor(len(students)) as pool:
@@ -66,7 +56,7 @@ def memory(student: classroom.Student) -> dict[str, float]:
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder, classroom.hub(Path(folder)) as url:
         begun = time.monotonic()
-        students = open_class(url, Path(folder, "homes"))
+        students = classroom.open_class(url, Path(folder, "homes"), CLASS)
         seconds = time.monotonic() - begun
         parts = [memory(student) for student in students]
         rates = {}

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -184,3 +185,13 @@ class Student:
 
     def kernel_pid(self) -> int:
         return int(self.run("import os; print(os.getpid())"))
+
+
+def open_class(url: str, homes: Path, count: int) -> list[Student]:
+    """So many students, signed in at once, their servers open, chapter 2 run in each kernel."""
+    students = [Student(url, f"student-{i:02}", homes) for i in range(count)]
+    with ThreadPoolExecutor(count) as pool:
+        for step in (Student.sign_in, Student.open_server, Student.start_kernel):
+            list(pool.map(step, students))
+        list(pool.map(lambda student: student.run_chapter("02_shape_tracing"), students))
+    return students

@@ -27,12 +27,8 @@ print(run.examples, run.stopped)
 def students(tmp_path_factory):
     """The class: signed in at once, their servers open, chapter 2 run in each kernel."""
     folder = tmp_path_factory.mktemp("hub")
-    with classroom.hub(folder) as url, ThreadPoolExecutor(CLASS) as pool:
-        found = [classroom.Student(url, f"student-{i:02}", folder / "homes") for i in range(CLASS)]
-        for step in ("sign_in", "open_server", "start_kernel"):
-            list(pool.map(lambda student, step=step: getattr(student, step)(), found))
-        list(pool.map(lambda student: student.run_chapter("02_shape_tracing"), found))
-        yield found
+    with classroom.hub(folder) as url:
+        yield classroom.open_class(url, folder / "homes", CLASS)
     assert classroom.processes_of(folder) == {}  # nothing is left running
 
 
