@@ -307,19 +307,17 @@ class DescentExplorer(card.Explorer):
         edges = zip(self.start, moves, self.surface.low, self.surface.high, strict=True)
         self._move(tuple(value + move * (high - low) / 40 for value, move, low, high in edges))
 
-    def refresh(self) -> None:
-        # Once for the picture and for the words: it is most of what a change takes.
+    def look(self) -> Descent:
         settings = 10**self.lr.value, self.momentum.value, self.steps.value
-        self.descent = descend(self.surface, self.start, *settings)
-        super().refresh()
+        return descend(self.surface, self.start, *settings)
 
     def picture(self) -> Picture:
-        return draw_descent(self.surface, self.descent, self._shades[self.which.value])
+        return draw_descent(self.surface, self.seen, self._shades[self.which.value])
 
     def describe(self) -> str:
-        losses, lr = self.descent.losses, 10**self.lr.value
+        losses, lr = self.seen.losses, 10**self.lr.value
         return (
-            f"It {verdict(self.surface, self.descent)}; the loss goes from "
+            f"It {verdict(self.surface, self.seen)}; the loss goes from "
             f"{number(losses[0].item())} to {number(losses[-1].item())}. Gradient descent on "
             f"{self.surface.name}, learning rate {lr:.3g}, momentum {self.momentum.value:.2f}: its "
             "path on the surface, and the loss after each step."
