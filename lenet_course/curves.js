@@ -68,7 +68,10 @@ function chart(fixed, now, width) {
   const room = 0.6 * size * Math.max(...names.map((name) => name.length));
   const beside = width > 40 * size, left = 3.2 * size, top = 2 * size;
   const columnWidth = beside ? width / 2 : width;
-  const height = Math.min(0.5 * columnWidth, 16 * size), row = height + top + 3.2 * size;
+  // One above the other they are flat enough for both, the controls and some code on the screen.
+  const flat = Math.max(6 * size, window.innerHeight / 2 - 15.2 * size);
+  const height = Math.min(0.5 * columnWidth, beside ? 16 * size : flat);
+  const row = height + top + 3.2 * size;
   const box = (i) => ({
     left: left + (beside ? i * columnWidth : 0), top: top + (beside ? 0 : i * row),
     width: Math.max(columnWidth - left - room - 1.5 * size, 60), height,

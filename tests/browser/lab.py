@@ -17,6 +17,7 @@ and no test sees the settings of the person who runs it. The browser reaches not
 """
 
 import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -78,6 +79,7 @@ class Server:
         info = self._wait_for_info(folder / "runtime")
         self.url, self.token = info["url"], info["token"]
         self.default_url = open_lab_url(arguments)
+        self.pages = itertools.count()
 
     def _wait_for_info(self, runtime):
         for _ in range(600):
@@ -89,6 +91,14 @@ class Server:
                     pass
             time.sleep(0.1)
         raise TimeoutError(f"JupyterLab did not start in a minute: see {self.log.name}")
+
+    def address(self, name, mode="doc"):
+        """Where a notebook opens; each time in a new workspace, which knows of no other test."""
+        view = f"/{mode}/workspaces/test-{next(self.pages)}/tree/notebooks/{name}"
+        return self.with_token(view)
+
+    def with_token(self, view):
+        return f"{self.url.rstrip('/')}{view}?token={self.token}"
 
     def close(self):
         """End the server, and its kernels whatever they are doing."""
@@ -140,6 +150,10 @@ class Notebook:
         )
         self.page.wait_for_selector(f"body[data-jp-theme-name='{name}']", state="attached")
         self.page.wait_for_selector("#jupyterlab-splash", state="detached")  # it dims the page
+
+    def show_files(self):
+        """Open JupyterLab's file browser beside the notebook."""
+        self.page.evaluate("window.jupyterapp.commands.execute('filebrowser:activate')")
 
     def cell(self, number):
         """Playwright's locator of a cell; 0 is the first, Markdown cells count."""
@@ -243,8 +257,8 @@ class Lab:
         context.set_default_timeout(MINUTE / 2)
         notebook = Notebook(context.new_page(), self.server.root / "notebooks" / name)
         self.opened.append(notebook)
-        view = self.server.default_url if present else f"/doc/tree/notebooks/{name}"
-        notebook.goto(f"{self.server.url.rstrip('/')}{view}?token={self.server.token}")
+        server = self.server
+        notebook.goto(server.with_token(server.default_url) if present else server.address(name))
         notebook.set_theme(theme)
         return notebook
 

@@ -16,12 +16,11 @@ def open_all(lab, theme="light"):
     """A notebook with every explorer, in JupyterLab with its file browser."""
     cells = [f"{start}\n{call}.show()" for start, call in ALL.values()]
     notebook = lab.new([START, *cells], size=SIZES["laptop"])
-    url = f"{lab.server.url.rstrip('/')}/lab/tree/notebooks/{notebook.path.name}"
-    notebook.goto(f"{url}?token={lab.server.token}")
+    notebook.goto(lab.server.address(notebook.path.name, mode="lab"))
     notebook.set_theme(theme)
     notebook.run_all()
     assert not notebook.errors()
-    notebook.page.evaluate("window.jupyterapp.commands.execute('filebrowser:activate')")
+    notebook.show_files()
     notebook.page.locator(".jp-DirListing").wait_for()
     return notebook
 

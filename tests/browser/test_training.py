@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from lab import Notebook
 
 SETUP = """
 import lenet_helpers as lenet
@@ -239,17 +240,20 @@ def contrast_with_white(rgb):
 
 
 @pytest.mark.parametrize(
-    ("size", "settings", "smallest"),
+    ("size", "files", "settings", "smallest"),
     [
-        ((1366, 768), "", 14),
-        ((1024, 768), "", 14),
-        ((911, 512), "", 14),  # 1366 x 768 at 150 %
-        ((1280, 720), "projector=True", 20),
-        ((1920, 1080), "projector=True", 20),
+        ((1366, 768), False, "", 14),
+        ((1024, 768), False, "", 14),
+        ((1024, 768), True, "", 14),
+        ((911, 512), False, "", 14),  # 1366 x 768 at 150 %
+        ((1280, 720), False, "projector=True", 20),
+        ((1280, 720), True, "projector=True", 20),
+        ((1920, 1080), False, "projector=True", 20),
     ],
 )
-def test_the_chart_fits_its_output(start, size, settings, smallest):
-    notebook = start(settings, size=size)
+def test_the_chart_fits_its_output(start, size, files, settings, smallest):
+    """`files`: with JupyterLab's file browser open beside the notebook."""
+    notebook = start(settings, size=size, before=Notebook.show_files if files else None)
     sizes = notebook.page.evaluate(SIZES)
     assert sizes["left"] >= 0 and sizes["right"] <= min(sizes["output"], size[0])
     assert min(px for _, px in sizes["text"]) >= smallest
@@ -259,7 +263,7 @@ def test_the_chart_fits_its_output(start, size, settings, smallest):
         )
         sizes = notebook.page.evaluate(SIZES)
         assert sizes["bottom"] - sizes["top"] < size[1] - 130
-    notebook.screenshot(f"live_{size[0]}x{size[1]}")
+    notebook.screenshot(f"live_{size[0]}x{size[1]}{'_files' if files else ''}")
     button(notebook, "Stop").click()
     notebook.wait()
 
