@@ -11,15 +11,17 @@ import csv
 import json
 import multiprocessing
 import os
+import queue
 import re
 import shutil
 import signal
 import sys
 import tempfile
-import time
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 COURSE = Path(__file__).resolve().parents[1]
 TABLE = COURSE / "tests" / "mutants.tsv"
@@ -43,6 +45,7 @@ TESTS = {
     r"scripts/fill_readme": "tests/test_readme.py",
     r"scripts/study_baselines": "tests/test_study_baselines.py",
     r"tests/nbval_plugin": "tests/test_plugin.py",
+    r"tests/claims/__init__": "tests/test_notebooks.py",
     r"(notebooks/.*\.ipynb)": r"tests/test_notebooks.py \1",
 }
 
@@ -139,14 +142,7 @@ def first_failure(folder: Path, paths: Sequence[str]) -> str:
     return failed[1] if failed else output.strip().splitlines()[-1][:120]
 
 
-@cache
-def make_sure_all_pass(folder: Path, paths: tuple[str, ...]) -> None:
-    failed = first_failure(folder, paths)
-    if failed:
-        sys.exit(f"{failed} fails without any mutant: nothing can be said")
-
-
-def judge(mutant: dict, folder: Path) -> str:
+def judge(folder: Path, mutant: dict) -> str:
     """Plant the mistake in the copy of the course; what killed it, or "" if it survived."""
     path = folder / mutant["file"]
     original = path.read_text(encoding="utf-8")
@@ -157,30 +153,53 @@ def judge(mutant: dict, folder: Path) -> str:
         path.write_text(original, encoding="utf-8")
 
 
+def judge_all(table: dict[str, dict], processes: int) -> Iterator[tuple[str, str]]:
+    """The key of each mutant of `table` with what killed it, as they come; several at a time."""
+    copies = queue.Queue()
+    with tempfile.TemporaryDirectory() as temporary, ThreadPoolExecutor(processes) as pool:
+        for number in range(processes):
+            copies.put(copy_course(Path(temporary, str(number), "course")))
+
+        def in_a_copy(act: Callable, argument: Any) -> str:
+            folder = copies.get()
+            try:
+                return act(folder, argument)
+            finally:
+                copies.put(folder)
+
+        sound = {tuple(paths_for(mutant["file"])): "" for mutant in table.values()}
+        for failed in pool.map(partial(in_a_copy, first_failure), sound):
+            if failed:
+                sys.exit(f"{failed} fails without any mutant: nothing can be said")
+        trials = {pool.submit(in_a_copy, judge, mutant): key for key, mutant in table.items()}
+        for trial in as_completed(trials):
+            yield trials[trial], trial.result()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "words", nargs="*", default=[""], help="only mutants in whose row one of these is"
     )
     parser.add_argument("--new", action="store_true", help="only those that were not tried yet")
+    parser.add_argument("--processes", type=int, default=1, help="mutants at a time")
     args = parser.parse_args()
-    # Before torch: no processor time spent on waiting. And two mutants of one second look alike.
-    os.environ.update(OMP_WAIT_POLICY="PASSIVE", GOMP_SPINCOUNT="0", PYTHONDONTWRITEBYTECODE="1")
+    # Before torch: one thread each. And two mutants of one second look alike to Python.
+    os.environ.update(OMP_NUM_THREADS="1", PYTHONDONTWRITEBYTECODE="1")
     table = {f"{mutant['file']}: {mutant['why']}": mutant for mutant in mutants()}
     known = json.loads(REPORT.read_text("utf-8")) if REPORT.exists() else {}
     known = {key: known[key] for key in table if key in known}
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = copy_course(Path(temporary, "course"))
-        for key, mutant in table.items():
-            row = " ".join(mutant.values())
-            if not any(word in row for word in args.words) or (args.new and key in known):
-                continue
-            make_sure_all_pass(folder, tuple(paths_for(mutant["file"])))
-            tic = time.perf_counter()
-            known[key] = judge(mutant, folder)
-            outcome = f"killed by {known[key]}" if known[key] else "SURVIVED"
-            print(f"{key}: {outcome} ({time.perf_counter() - tic:.0f} s)", flush=True)
-            REPORT.write_text(json.dumps(known, indent=0, ensure_ascii=False) + "\n", "utf-8")
+    chosen = {
+        key: mutant
+        for key, mutant in table.items()
+        if any(word in " ".join(mutant.values()) for word in args.words)
+        and not (args.new and key in known)
+    }
+    for key, killed_by in judge_all(chosen, args.processes):
+        known[key] = killed_by
+        print(f"{key}: {f'killed by {killed_by}' if killed_by else 'SURVIVED'}", flush=True)
+        found = {key: known[key] for key in table if key in known}
+        REPORT.write_text(json.dumps(found, indent=0, ensure_ascii=False) + "\n", "utf-8")
     killed = sum(bool(by) for by in known.values())
     print(f"mutants: {killed} of {len(known)} killed, {len(table) - len(known)} not tried")
 

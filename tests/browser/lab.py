@@ -159,6 +159,17 @@ class Notebook:
         """Playwright's locator of a cell; 0 is the first, Markdown cells count."""
         return self.page.locator(".jp-Notebook .jp-Cell").nth(number)
 
+    def scroll_to(self, number):
+        """Scroll until a cell stands at the top of what is visible."""
+        self.page.evaluate(
+            """number => {
+                const cells = window.jupyterapp.shell.currentWidget.content;
+                cells.activeCellIndex = number;
+                return cells.scrollToItem(number, 'start');
+            }""",
+            number,
+        )
+
     def run(self, number):
         """Start a cell; `wait` waits for it."""
         self._start(f"panel.content.activeCellIndex = {number}; run('notebook:run-cell')")

@@ -28,14 +28,7 @@ def open_all(lab, theme="light"):
 def cards(notebook):
     """The cards one after the other, each scrolled to the top of what is visible."""
     for number, name in enumerate(ALL, start=1):
-        notebook.page.evaluate(
-            """number => {
-                const cells = window.jupyterapp.shell.currentWidget.content;
-                cells.activeCellIndex = number;
-                return cells.scrollToItem(number, 'start');
-            }""",
-            number,
-        )
+        notebook.scroll_to(number)
         card = notebook.cell(number).locator(".lenet-card")
         card.locator("svg").first.wait_for()
         card.evaluate("card => card.scrollIntoView({block: 'start'})")
