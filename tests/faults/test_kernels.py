@@ -83,6 +83,17 @@ def test_out_of_order(chapter):
             assert not run_all(kernel, sources)
 
 
+@pytest.mark.parametrize("injected", ["num_epochs = 1", "seed, lr, num_epochs = 3, 30.0, 2"])
+def test_other_parameters(injected, tmp_path):
+    """chapter 3 with other parameters, as papermill injects them, then chapter 4: no error"""
+    sources = cells(3)
+    (place,) = (i for i, source in enumerate(sources) if source.startswith("seed = "))
+    with Student(LENET_RUNS=str(tmp_path)) as kernel:
+        assert not run_all(kernel, [*sources[: place + 1], injected, *sources[place + 1 :]])
+    with Student(LENET_RUNS=str(tmp_path)) as kernel:
+        assert not run_all(kernel, cells(4))
+
+
 @pytest.mark.parametrize("chapter", [1, 2])
 def test_restarted(chapter):
     """a kernel restarted in the middle of a chapter: a NameError at most, then from the top"""
