@@ -17,7 +17,7 @@ from .preprocessing import FIELD, as_fashion_mnist, as_mnist, ink_of_photograph
 DATASETS = {"digits": "MNIST", "clothes": "FashionMNIST"}
 MADE_BY = {"digits": as_mnist, "clothes": as_fashion_mnist}
 HOW = {
-    "digits": ("fitted into 20 × 20, its centre of mass", "in the middle: so MNIST was made"),
+    "digits": ("fitted into 20 × 20, its centre of mass", "in the middle, as in MNIST"),
     "clothes": ("longest edge scaled to 28, box in the", "middle: so Fashion-MNIST was made"),
 }
 PENS = {"digits": 24, "clothes": 60}  # usual width, in pixels of the field

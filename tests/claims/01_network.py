@@ -60,7 +60,7 @@ CLAIMS = [
         "8 * 256 + 3 == 2051 and claims_mnist.images.dim() == 3 and claims_mnist.images.max() == 255",
     ),
     (
-        "Fashion-MNIST has exactly 6000 of each. MNIST is close to that, not more: it has 24 % more ones than fives.",
+        "Fashion-MNIST has exactly 6000 of each. MNIST only comes close: it has 24 % more ones than fives.",
         "claims_fashion.labels.bincount().tolist() == [6000] * 10 and round(100 * (claims_counts[1] / claims_counts[5] - 1).item()) == 24",
     ),
     (
@@ -146,17 +146,13 @@ CLAIMS = [
         "torch.sigmoid(torch.tensor(-0.4972)).isclose(torch.tensor(1 / (1 + math.exp(0.4972))))",
     ),
     (
-        "Pooling takes the mean of each 2 × 2 square, and moves on by 2, its **stride**, so that no square overlaps the next. Our place, row 8, column 12, is in the square of rows 8–9 and columns 12–13, which becomes row 4, column 6 of the pooled map.",
+        "**Pooling** takes the mean of each 2 × 2 square, and moves on by 2, its **stride**, so that no square overlaps the next. Our place, row 8, column 12, is in the square of rows 8–9 and columns 12–13, which becomes row 4, column 6 of the pooled map.",
         "(claims_net[3].kernel_size, claims_net[3].stride) == (2, 2) and (8 // 2, 12 // 2) == (4, 6)",
     ),
     ("And there are now a quarter as many values.", "14 * 14 * 4 == 28 * 28"),
     (
         "One value after the first pooling depends on a square of 6 × 6 pixels, its **receptive field**: four overlapping 5 × 5 patches.",
         "lenet.trace_shapes(claims_net, torch.rand(1, 1, 28, 28))[3].receptive_field == 6",
-    ),
-    (
-        "The two upper rows and the two left columns of the patch are padding: 16 zeros, and 9 pixels.",
-        "25 - 3 * 3 == 16",
     ),
     (
         "Only five of the thirteen layers have any.",
@@ -172,15 +168,15 @@ CLAIMS = [
         "claims_numbers[8] / 61706 > 0.75 and round(100 * (claims_numbers[1] + claims_numbers[4]) / 61706) == 4",
     ),
     (
-        "3692640 instead of 156: that is what weight sharing saves.",
-        "(784 + 1) * 6 * 28 * 28 == 3692640 and claims_numbers[1] == 156",
+        "3692640 instead of 156. Two ideas save this: a value looks at 25 pixels and not at all 784 (locality; with weights of its own at each place that makes 4704 · 26 = 122304 parameters), and all places use the same kernel (weight sharing: 156).",
+        "(784 + 1) * 6 * 28 * 28 == 3692640 and claims_numbers[1] == 156 and 4704 * 26 == 122304 and 6 * 28 * 28 == 4704",
     ),
     (
         "six output channels saw 3 input channels each, nine saw 4, and one saw all 6",
         "6 * 3 + 9 * 4 + 1 * 6 == 60",
     ),
     (
-        "900 more weights in the second convolution, because every output channel sees every input channel; 44 fewer in the poolings, which have nothing to train; and 850 in the last layer",
+        "900 more weights in the second convolution, because every output channel sees every input channel; 44 fewer in the pooling layers, which have nothing to train; and 850 in the last layer",
         "(96 - 60) * 25 == 900 and 2 * 6 + 2 * 16 == 44 and claims_numbers[12] == 850",
     ),
     (
@@ -208,7 +204,7 @@ UNCHECKED = {
     "In the second convolution of 1998": PAPER,
     "next: [2. Shape tracing](02_shape_tracing.ipynb)": "a link",
     "and ten bars show how probable each digit is to the network": "the animation is tested in tests/test_images.py",
-    "in what today's LeNet differs from the one of 1998": PAPER,
+    "how today's LeNet differs from that of 1998": PAPER,
     "lesson 21 of a deep-learning course": "the lesson's number",
     "It says what LeNet is in two sentences": "they follow",
     "This chapter and the next take these two sentences apart": "they are two",
@@ -229,13 +225,12 @@ UNCHECKED = {
     "a colour image three": "red, green and blue",
     "about 100 of each class, or something else?": "a question",
     "It predicts 6, a thousand times": "the cell above counts 1000 of them",
-    "as a loss that sits at 2.30 for about an epoch, with some seeds for two": "chapter 3 and results/plateau.json",
+    "as a loss that sits at 2.30 for about an **epoch**, one pass over all training images": "chapter 3 and results/plateau.json",
     "comes from one of four simple calculations. We do three of them by hand": "they are named in this chapter",
     "We work out one value: channel 0, row 8, column 12.": "a choice",
     "larger or smaller than 0.5?": "a question",
-    "in the corner at row 0, column 0": "a question",
     "- Image 0, conv 1, output channel 0, row 8, column 12: do you find our value, −0.497, again?": "a question",
-    "- Go to row 0, column 0.": "an instruction",
+    "and its output, ten logits in place of RBF units": "ten classes, as everywhere",
     "Which share of all of them: a third, a half, three quarters?": "a question",
     "ten times its 156 parameters, a thousand times, more?": "a question",
     "The paper gives LeNet-5 60000 trainable parameters.": PAPER,

@@ -19,11 +19,11 @@ CLAIMS = [
     ("say why the lesson writes `16 * 5 * 5`", "16 * 5 * 5 == claims_net[8].in_features"),
     ("the shape after each of the thirteen layers", "len(claims_net) == 13"),
     (
-        "- a pooling halves height and width and leaves the channels alone;",
+        "- a pooling layer halves height and width and leaves the channels alone;",
         "claims_shapes[3] == (6, 14, 14) and claims_shapes[2] == (6, 28, 28)",
     ),
     (
-        "The shape changes at 8 of the 13 layers: the two convolutions, the two poolings, `Flatten` and the three dense layers.",
+        "The shape changes at 8 of the 13 layers: the two convolutions, the two pooling layers, `Flatten` and the three dense layers.",
         "sum(a != b for a, b in zip([(1, 28, 28), *claims_shapes], claims_shapes) if a != b) - (claims_shapes[1][1:] == (28, 28)) + 1 == 8",
     ),
     (
@@ -114,7 +114,7 @@ CLAIMS = [
         "claims_out(claims_out(claims_out(claims_out(32, 5, 0, 1), 2, 0, 2), 5, 0, 1), 2, 0, 2) == 5",
     ),
     (
-        "32 × 32. A padding of 2 in the first layer is the same as images with a frame of two zeros.",
+        "32 × 32. A padding of 2 in the first layer is the same as images with a frame of zeros, two pixels wide.",
         "28 + 2 * 2 == 32",
     ),
     (

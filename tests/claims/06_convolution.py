@@ -109,7 +109,7 @@ CLAIMS = [
         " and 7.5 < 61706 / 7850 < 8.5",
     ),
     (
-        "More than any of the lesson's five runs, in half as many epochs.",
+        "More than any of the lesson's five test accuracies, in half as many epochs.",
         "lenet.evaluate_accuracy_gpu(linear, val_iter) > lesson_runs.max()",
     ),
     (
@@ -162,8 +162,8 @@ CLAIMS = [
         " and len(search) == 30",
     ),
     (
-        "Maximum pooling with 0.2 has the best mean, but only by 0.0003: 0.1 is as good, for all"
-        " that three seeds can say, and its worst seed is better.",
+        "Maximum pooling with 0.2 has the best mean, but only by 0.0003: 0.1 is as good, as far"
+        " as three seeds can tell, and its worst seed is better.",
         '(pool, lr) == ("max", 0.2) and about(by_setting("max", 0.2).mean() -'
         ' by_setting("max", 0.1).mean(), 0.0003)'
         ' and by_setting("max", 0.1).min() > by_setting("max", 0.2).min()',
@@ -180,11 +180,11 @@ CLAIMS = [
         " and set(records[records.restarts > 0].network) == {'LeNet'}",
     ),
     (
-        "the same optimiser and schedule, the same rates, three seeds",
+        "the same optimizer and schedule, the same rates, three seeds",
         "set(rates.lr) == set(search.lr) and rates.seed.nunique() == 3",
     ),
     (
-        "The linear layer hardly minds its rate; the MLP has its best mean at 0.2, too, and never"
+        "The linear layer is hardly sensitive to its rate; the MLP has its best mean at 0.2, too, and never"
         " learns with 1.0.",
         "spread(rates[rates.network == 'linear'].groupby('lr').val_acc.mean()) < 0.006 and"
         " rates[rates.network == 'MLP'].groupby('lr').val_acc.mean().idxmax() == 0.2 and"
@@ -203,13 +203,12 @@ CLAIMS = [
         " for d in DATASETS)",
     ),
     (
-        "what the convolution buys is the step from the MLP to LeNet: about 0.02 on clothes, 0.017"
-        " on digits",
+        "the step from the MLP to LeNet is about 0.02 on clothes and 0.017 on digits",
         "about(val('LeNet').mean() - val('MLP').mean(), 0.02) and"
         " about(val('LeNet', DIGITS).mean() - val('MLP', DIGITS).mean(), 0.017)",
     ),
     (
-        "LeNet gained over 0.12 on clothes",
+        "with ReLU, maximum pooling and a better optimizer together it gained over 0.12 on clothes",
         "0.12 < val('LeNet').mean() - val('lesson', one_cycle=False).mean() < 0.13",
     ),
     (
@@ -236,13 +235,15 @@ CLAIMS = [
         " abs(differences[CLOTHES, 'linear']) - means['give or take'][CLOTHES, 'linear'] < 0.001",
     ),
     (
-        "on clothes every network does worse on the test images than forecast, on digits every one"
-        " better, and the simpler the network, the more so",
-        "(differences[CLOTHES] < 0).all() and (differences[DIGITS] > 0).all() and"
-        " all(differences.abs()[d][list(NAMES)].is_monotonic_decreasing for d in DATASETS)",
+        "the linear layer and the MLP do worse than forecast on clothes and better on digits, the"
+        " linear layer more so; LeNet's forecast is met almost exactly",
+        "(differences[CLOTHES][['linear', 'MLP']] < -0.001).all() and"
+        " (differences[DIGITS][['linear', 'MLP']] > 0.001).all() and"
+        " all(differences.abs()[d][list(NAMES)].is_monotonic_decreasing for d in DATASETS) and"
+        " all(abs(differences[d]['LeNet']) < 0.0005 for d in DATASETS)",
     ),
     (
-        "their order is the same on both sets",
+        "The order of the three is the same on both sets",
         "all(means.loc[d].val_acc.rank().equals(means.loc[d].test_acc.rank()) for d in DATASETS)",
     ),
     (
@@ -292,7 +293,7 @@ CLAIMS = [
         " for n in ('not shared', 'not local', 'neither'))",
     ),
     (
-        "On clothes the loss of locality costs more, 0.017 against 0.007 for that of sharing",
+        "On clothes giving up locality costs more, 0.017 against 0.007 for sharing",
         "about(loss('not local', CLOTHES), 0.017) and about(loss('not shared', CLOTHES), 0.007)"
         " and apart(test('not shared'), test('not local'))",
     ),
@@ -306,7 +307,7 @@ CLAIMS = [
         " test('MLP', DIGITS).mean()) < spread(test('neither', DIGITS))",
     ),
     (
-        "without sharing LeNet has 423038 parameters, seven times as many, and is the worse for them",
+        "without sharing LeNet has 423038 parameters, seven times as many, and is none the better for it",
         "set(trainings('not shared').parameters) == {423038} and round(423038 / 61706) == 7"
         " and all(loss('not shared', d) > 0 for d in DATASETS)",
     ),
@@ -315,12 +316,8 @@ CLAIMS = [
         "50000 * shares[0] == 500 and 1 / shares[0] == 100",
     ),
     (
-        "With 500 images, 50 of each class",
-        "500 / 10 == 50",
-    ),
-    (
-        "A network that is right nine times in ten when it says 0.9 is **calibrated**",
-        "9 / 10 == 0.9",
+        "With 500 images, about 50 of each class",
+        "all(30 < n < 70 for n in learn.labels[few].bincount())",
     ),
     (
         "Their learning rate is 0.1, a step back from the edge.",
@@ -337,8 +334,8 @@ CLAIMS = [
         " about(logits[500].softmax(1).amax(1).mean().item(), 0.947)",
     ),
     (
-        "It has seen them nearly a thousand times each",
-        "900 < 10 * 196 * 256 / 500 < 1010",
+        "It has seen each of them a thousand times",
+        "10 * 50000 / 500 == 1000",
     ),
     (
         "Sort the images into ten bins by confidence",
@@ -413,9 +410,11 @@ CLAIMS = [
         " and all(2.99 < b / a < 3.4 for a, b in zip(shares, shares[1:]))",
     ),
     (
-        "With 500 images the linear layer has the best mean; with 5000 and with 50000 every seed of"
-        " LeNet beats every seed of the MLP.",
-        "max(NAMES, key=lambda n: curve[CLOTHES, n][0]) == 'linear' and all("
+        "With 500 images two of LeNet's seeds beat every seed of the linear layer; the third, begun"
+        " again at half the rate, ended at 0.709 and pulls the mean below. With 5000 and with 50000"
+        " every seed of LeNet beats every seed of the MLP.",
+        "sorted(test('LeNet', share=0.01))[1] > test('linear', share=0.01).max() and"
+        " about(test('LeNet', share=0.01).min(), 0.709) and max(NAMES, key=lambda n: curve[CLOTHES, n][0]) == 'linear' and all("
         "apart(test('LeNet', share=s), test('MLP', share=s)) == (s in (0.1, 1)) for s in shares)",
     ),
     (
@@ -431,7 +430,7 @@ CLAIMS = [
         "all(curve[d, n][-1] > curve[d, n][-2] + 0.004 for d in DATASETS for n in ('LeNet', 'MLP'))",
     ),
     (
-        "In general: with many images LeNet is a little too confident, with few far too much.",
+        "For these three seeds, too: with many images LeNet is a little too confident, with few far too much.",
         "(trainings('LeNet').test_confidence - test('LeNet')).between(0, 0.03).all() and"
         " (trainings('LeNet', share=0.01).test_confidence - test('LeNet', share=0.01)).min() > 0.15",
     ),
@@ -455,8 +454,8 @@ CLAIMS = [
         "all(shift_at('LeNet', n, 4) > shift_at('MLP', n, 4) for n in (-8, -7, -6, -5, 5, 6, 7, 8))",
     ),
     (
-        "Turned digits gain nothing",
-        "all(turn_at(n, d, 4) <= turn_at(n, d, 0) + 0.002 for n in ('LeNet', 'MLP') for d in degrees)",
+        "On turned digits both are worse than without shifts",
+        "all(turn_at(n, 30, 4) < turn_at(n, 30, 0) for n in ('LeNet', 'MLP')) and all(turn_at(n, d, 4) <= turn_at(n, d, 0) + 0.002 for n in ('LeNet', 'MLP') for d in degrees)",
     ),
     (
         "Moved by four pixels, LeNet keeps 0.729, without sharing 0.638, without locality 0.584, and"
@@ -480,11 +479,8 @@ CLAIMS = [
     ),
     (
         "The linear layer treats all 784 pixels alike",
-        "linear[1].in_features == 784",
-    ),
-    (
-        "How many of ten will you get?",
-        "len(lenet.FASHION_LABELS) == 10",
+        "torch.allclose(F.linear(first_thousand.flatten(1)[:, permutation], linear[1].weight[:, permutation]),"
+        " F.linear(first_thousand.flatten(1), linear[1].weight), atol=1e-4)",
     ),
     (
         "The study trained each network on 1, 3, 10, 30 and 100 % of the 50000 images",
@@ -509,4 +505,8 @@ CLAIMS = [
     ),
 ]
 
-UNCHECKED = {}
+UNCHECKED = {
+    "How many of ten will you get?": "a question",
+    "A network that is right nine times in ten when it says 0.9 is **calibrated**": "a definition",
+    "The two formulas below differ only in the indices of the weights.": "`shared` and `own`",
+}

@@ -42,7 +42,15 @@ CLAIMS = [
         "net.train()(X).shape == (1000, 11)",
     ),
     ("the ten drawn targets", "targets.shape == (10, 84)"),
-    ("how sure three seeds make one", "study.seed.nunique() == 3"),
+    ("how much three seeds can tell", "study.seed.nunique() == 3"),
+    (
+        "by one run of three epochs for each",
+        "trials.errors.map(len).eq(3).all() and trials.seed.nunique() == 1",
+    ),
+    (
+        "initialised as today (Xavier's weights, biases of 0)",
+        "all(p.abs().max() == 0 for name, p in lenet5.make_lenet5(activation=nn.ReLU, init=today).named_parameters() if name == '1.bias')",
+    ),
     # The network
     (
         "The plan is today's, convolution and pooling twice, then dense layers.",
@@ -89,7 +97,7 @@ CLAIMS = [
         "abs(squash(torch.tensor(1.0)) - 1) < 5e-4 and abs(squash(torch.tensor(-1.0)) + 1) < 5e-4",
     ),
     (
-        "A target of ±1 lies where the curve bends most",
+        "A target of ±1 lies where the slope changes fastest",
         "abs(a[bends.argmin()] - 1) < 0.02 and abs(a[bends.argmax()] + 1) < 0.02",
     ),
     (
@@ -171,7 +179,7 @@ CLAIMS = [
         "net[1:10](torch.zeros(1, 1, 32, 40)).shape[-1] == 3",
     ),
     (
-        "F6 is a dense layer from 120 to 84. Why 84, comes next.",
+        "F6 is a dense layer from 120 to 84. Why 84 comes next.",
         "net[12].weight.shape == (84, 120)",
     ),
     (
@@ -215,7 +223,6 @@ CLAIMS = [
         "pixel that differs is 2 away.",
         "(targets[6] - targets[0]).square().sum() == 44 == 4 * 11",
     ),
-    ("these ten were drawn for this course", "len(targets) == 10"),
     # The criterion
     (
         r"$$l = y_D + \ln\left(e^{-j} + \sum_i e^{-y_i}\right) .$$",
@@ -257,7 +264,7 @@ CLAIMS = [
     ("Watch for 42 in the training.", "abs(nothing - 42) < 0.5"),
     # Weights
     (
-        "LeNet-5's weights and biases are drawn evenly between $-2.4/F$ and $2.4/F$",
+        "LeNet-5's weights and biases are drawn uniformly between $-2.4/F$ and $2.4/F$",
         "all(0.9 < p.abs().max() * fan / 2.4 <= 1 for layer, fan in ((fresh[9], 400), "
         "(fresh[12], 120)) for p in layer.parameters())",
     ),
@@ -276,7 +283,7 @@ CLAIMS = [
         "signals['F6'] < 0.01 * signals['C1']",
     ),
     (
-        "For the lesson's sigmoid network that was the beginning of a plateau of an epoch.",
+        "In the lesson's sigmoid network a signal as small as this meant a plateau of an epoch.",
         "min(r['end'] for r in plateau if r['activation'] == 'sigmoid' and r['factor'] == 1 and "
         "r['data'] == 'FashionMNIST' and r['lr'] == 0.9 and not r['scaled_to']) > 0.9",
     ),
@@ -294,9 +301,9 @@ CLAIMS = [
         "1000 < 320 * int(level.sum()) < 6000",
     ),
     (
-        "The lesson's sigmoid network stays on its own for sixty thousand and more, although it "
-        "begins with a larger signal (chapter 5).",
-        "min(lesson_ends) > 1 and lesson_signal > signals['F6']",
+        "The lesson's sigmoid network stays on its own, on the same digits, for 200000 images and more "
+        "(chapter 5); but the two differ in batch size, learning rate and optimizer, too.",
+        "60000 * min(lesson_ends) > 200000 and len(lesson_ends) == 5",
     ),
     (
         "And three epochs on a sixth of the images leave about three misread digits in a hundred.",
@@ -350,9 +357,9 @@ CLAIMS = [
         "round(0.0095 * 10000) == 95 and round(math.sqrt(95)) == 10",
     ),
     (
-        "with sigmoid or ReLU the network learns nothing in 20 epochs, at any learning rate that "
-        "was tried: nine digits of ten are misread",
-        "whole[whole.part.isin(stuck)].error.between(0.89, 0.91).all() and "
+        "with sigmoid or ReLU the network learned nothing, neither in 20 epochs with three seeds nor "
+        "in the short trials at any of five learning rates: nine digits of ten are misread",
+        "all(trials[trials.part == p].lr.nunique() == 5 and len(whole[whole.part == p]) == 3 for p in stuck) and whole[whole.part.isin(stuck)].error.between(0.89, 0.91).all() and "
         "trials[trials.part.isin(stuck)].error.between(0.89, 0.92).all()",
     ),
     (
@@ -379,9 +386,9 @@ CLAIMS = [
         "500 < signal_in_f6(activation=nn.ReLU, init=today) / signal_in_f6(activation=nn.ReLU) < 2000",
     ),
     (
-        "in the study the mean loss of their first epoch lies between 2.2 and 2.3, close to the old "
+        "in the study the mean loss of their first epoch lies between 2.25 and 2.30, close to the old "
         "price of knowing nothing",
-        "all(2.2 < losses[0] < 2.31 for losses in "
+        "all(2.245 < losses[0] < 2.305 for losses in "
         "whole[whole.part == 'logits and cross-entropy'].losses)",
     ),
     (
@@ -413,7 +420,7 @@ CLAIMS = [
         "eight[differ].abs().mean() < 0.7 * eight[~differ].abs().mean()",
     ),
     (
-        "Who rejects all digits with a small margin, and hands them to a person, has fewer errors "
+        "Whoever rejects all digits with a small margin, and hands them to a person, has fewer errors "
         "among the rest.",
         "misread[kept].float().mean() < 0.7 * misread.float().mean()",
     ),
@@ -422,8 +429,8 @@ CLAIMS = [
         "nearest_of(X_test) < nearest_of(clothes) < nearest.values[misread, 0].median()",
     ),
     (
-        '"None of these" was a class in training, but no image of it was ever shown.',
-        "labels.max() == 9",
+        'In training "none of these" stood at $j = 10$: more than half of the clothes lie beyond it and would be rejected; noise mostly not.',
+        "j == 10 and nearest_of(clothes) > 10 > nearest_of(noise)",
     ),
     # What you can do now
     (
@@ -440,7 +447,7 @@ CLAIMS = [
         "random_distances.argmin(dim=1).equal(F.linear(random_codes, targets).argmax(dim=1))",
     ),
     (
-        "the table leaves 60 of 96 kernels in C3; C5 is a convolution on maps of one window",
+        "the table leaves 60 of 96 kernels in C3; C5 is a convolution whose window covers its whole input",
         "num_kernels == 60 and 6 * 16 == 96",
     ),
     (
@@ -454,6 +461,9 @@ CLAIMS = [
 ]
 
 UNCHECKED = {
+    "these ten were drawn for this course": "a fact of its history",
+    "cannot be told by three seeds from what took their place": "the claim on the spread of the means",
+    "which of the two gives it up first": "a question",
     "1998": "the year of the paper, of which chapter 1 has the reference",
     "LeNet-5": "a name",
     "The paper gives two numbers for each layer": "its section II",
