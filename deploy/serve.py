@@ -26,9 +26,13 @@ def main() -> None:
     present = bool(os.environ.get("LENET_PROJECTOR"))
     chapter = "03_training" if present else "01_network"
     settings = Path(tempfile.mkdtemp(prefix="lenet-hub-"))
+    # Kernels listen on sockets in a folder of the student's own: twenty servers that look for free
+    # ports at once find the same ones. The folder's name is short, as the name of a socket must be.
+    os.environ["JUPYTER_RUNTIME_DIR"] = str(settings)
     arguments = open_lab.lab_arguments(chapter, present, settings, root=home / "lenet")
     arguments = [a for a in arguments if not a.startswith("--ip=")]  # where to listen, the hub says
-    command = [sys.executable, "-m", "jupyterhub.singleuser", *arguments, *sys.argv[1:]]
+    arguments += ["--KernelManager.transport=ipc", *sys.argv[1:]]
+    command = [sys.executable, "-m", "jupyterhub.singleuser", *arguments]
     os.execv(sys.executable, command)
 
 
