@@ -54,6 +54,7 @@ NETWORKS = {
     "strides": lambda: nn.Sequential(
         nn.Conv2d(1, 2, 3, stride=2), nn.AvgPool2d(2), nn.Conv2d(2, 3, 2)
     ),
+    "dilation": lambda: nn.Sequential(nn.Conv2d(1, 2, 3, dilation=2), nn.Conv2d(2, 3, 3)),
     "dense": lambda: nn.Sequential(nn.Conv2d(1, 2, 5), nn.Flatten(), nn.Linear(1152, 3)),
 }
 
