@@ -159,8 +159,7 @@ def predict(net: nn.Module, X: Tensor, device=None) -> Tensor:
 def evaluate_accuracy_gpu(net: nn.Module, data_iter, device=None) -> float:
     """Share of the images of `data_iter` that `net` classifies correctly, 0..1.
 
-    d2l's function of this name, with the `torch.no_grad()` that the lesson forgot.
-    """
+    d2l's, with the `torch.no_grad()` that the lesson forgot."""
     correct, total = 0, 0
     for X, y in data_iter:
         checks.batch(X, y)
@@ -247,9 +246,9 @@ def train_ch6(
         if not run.examples and isinstance(error, ValueError):
             raise  # the first batch was refused: nothing has happened yet
         run.stop(f"{type(error).__name__} {error}".strip())
-        end_epoch(net, test_iter, run)
+        checks.attempt(end_epoch, net, test_iter, run)
     finally:
-        callback.after_fit(run)
+        checks.attempt(callback.after_fit, run)
     return run
 
 
@@ -265,11 +264,12 @@ def train_epoch(net, train_iter, epoch, optimizer, scheduler, run, callback) -> 
         y_hat = net(X)
         l = loss(y_hat, y)
         l.backward()
+        run.examples += len(y)  # from here on the weights change
         optimizer.step()
         if scheduler:
             scheduler.step()
         l, correct = l.item(), (y_hat.argmax(dim=1) == y).sum().item()
-        run.seconds, run.examples = run.seconds + time.perf_counter() - tic, run.examples + len(y)
+        run.seconds += time.perf_counter() - tic
         run.train.append((epoch + i / num_batches, l, correct / len(y)))
         sums += l * len(y), correct, len(y)
         run.loss, run.train_acc = (sums[:2] / sums[2]).tolist()

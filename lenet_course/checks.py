@@ -1,7 +1,7 @@
 """What is refused before it can do harm, each with what was expected and what was found."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from numbers import Integral
 from typing import Any
 
@@ -31,8 +31,8 @@ def batch(X: Tensor, y: Tensor | None = None) -> None:
 
 def logits(y_hat: Tensor, X: Tensor) -> None:
     """Raise ValueError unless `y_hat` holds ten logits for each image of `X`."""
-    if y_hat.shape != (len(X), 10):
-        found = tuple(y_hat.shape)
+    if not torch.is_tensor(y_hat) or y_hat.shape != (len(X), 10):
+        found = tuple(y_hat.shape) if torch.is_tensor(y_hat) else f"a {type(y_hat).__name__}"
         raise ValueError(f"the network must give logits of shape ({len(X)}, 10), it gives {found}")
 
 
@@ -50,6 +50,8 @@ def training(
     device: Any, optimizer: Any, scheduler: Any,
 ) -> None:  # fmt: skip
     """Raise ValueError for settings, data or parts that `train_ch6` cannot work with."""
+    if not isinstance(net, nn.Module):
+        raise ValueError(f"net must be a network, it is of type {type(net).__name__}")
     if isinstance(num_epochs, bool) or not isinstance(num_epochs, Integral) or num_epochs < 1:
         raise ValueError(f"num_epochs must be a whole number from 1 on, not {num_epochs!r}")
     rate(lr)
@@ -84,8 +86,19 @@ def data(net: nn.Module, train_iter: Iterable, test_iter: Iterable, device: Any)
         X, y = next(iter(test_iter))
     batch(X, y)
     lazy = any(isinstance(p, UninitializedParameter) for p in net.parameters())
+    net.to(device)
     with eval_mode(net):
-        logits(net.to(device)(X[:2].to(device)), X[:2])
+        try:
+            y_hat = net(X[:2].to(device))
+        except RuntimeError as error:
+            found = f"{X.dtype} {tuple(X[:2].shape)}"
+            raise ValueError(f"the network cannot take a batch of {found}: {error}") from error
+        logits(y_hat, X[:2])
+    if not torch.is_grad_enabled() or not any(p.requires_grad for p in net.parameters()):
+        raise ValueError(
+            "nothing can be trained: gradients are switched off (torch.no_grad, "
+            "set_grad_enabled(False) or requires_grad=False)"
+        )
     if lazy:
         print("the lazy layers have their sizes now, and PyTorch's own initialisation")
 
@@ -96,13 +109,26 @@ def parts(net: nn.Module, optimizer: Any, scheduler: Any, num_steps: int) -> Non
         raise ValueError("a scheduler moves the learning rate of its optimizer: give that, too")
     if not optimizer:
         return
-    ours = set(map(id, net.parameters()))
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        raise ValueError(
+            f"optimizer must be one of torch.optim, made from net.parameters(), not {optimizer!r}"
+        )
+    schedules = torch.optim.lr_scheduler
+    if scheduler and (
+        not isinstance(scheduler, schedules.LRScheduler)
+        or isinstance(scheduler, schedules.ReduceLROnPlateau)
+    ):
+        raise ValueError(f"scheduler must be one whose step() takes no argument, not {scheduler!r}")
+    ours = {id(p): p for p in net.parameters()}
     theirs = {id(p) for group in optimizer.param_groups for p in group["params"]}
-    if not ours & theirs:
+    if not theirs <= ours.keys():
         raise ValueError(
             "the optimizer holds the parameters of another network: make a new one from "
             "net.parameters() whenever you make the network anew"
         )
+    left_out = [p for key, p in ours.items() if p.requires_grad and key not in theirs]
+    if left_out:
+        print(f"the optimizer leaves {len(left_out)} of the network's tensors as they are")
     if scheduler and scheduler.optimizer is not optimizer:
         raise ValueError("the scheduler belongs to another optimizer: make it from this one")
     left = getattr(scheduler, "total_steps", math.inf) - getattr(scheduler, "last_epoch", 0)
@@ -141,3 +167,11 @@ def _does_not_fit(layer: nn.Module, X: Tensor) -> str:
     if name == "Reshape":
         return f"{name} expects 784 values per image and gets {found}"
     return f"{name} cannot take an input of {found} per image"
+
+
+def attempt(act: Callable, *args: Any) -> None:
+    """Call `act`; what it raises is printed, for a Run that is complete must not be lost by it."""
+    try:
+        act(*args)
+    except (Exception, KeyboardInterrupt) as error:
+        print(f"{act.__name__} has failed: {type(error).__name__} {error}".strip())

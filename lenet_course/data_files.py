@@ -47,6 +47,8 @@ def read_idx(path: Path | str) -> torch.Tensor:
 
 def read_images_and_labels(dataset: str, train: bool) -> tuple[torch.Tensor, torch.Tensor]:
     """Images (N, 28, 28) and labels (N,) of "FashionMNIST" or "MNIST"; errors as in `read_idx`."""
+    if dataset not in ("FashionMNIST", "MNIST"):
+        raise ValueError(f'dataset must be "FashionMNIST" or "MNIST", not {dataset!r}')
     raw, part = data_folder() / dataset / "raw", "train" if train else "t10k"
     return read_idx(raw / f"{part}-images-idx3-ubyte"), read_idx(raw / f"{part}-labels-idx1-ubyte")
 

@@ -11,6 +11,7 @@ import io
 import json
 import os
 import pickle
+import re
 import tempfile
 import time
 import zipfile
@@ -58,7 +59,7 @@ def find_weights(name: str) -> Path:
 @contextmanager
 def atomic_write(path: Path | str) -> Iterator[BinaryIO]:
     """A binary file to write to. `path` gets what was written as a whole, or it stays as it was."""
-    path = Path(path)
+    path = Path(path).expanduser()
     path.parent.mkdir(parents=True, exist_ok=True)
     half_written = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -83,7 +84,7 @@ def write_json(content: Any, path: Path | str) -> None:
 
 def save_weights(net: nn.Module, path: Path | str) -> None:
     """Write the weights of `net` to `path`, with the name of the network that they belong to."""
-    _write({"network": str(net), "weights": lenet.copy_weights(net)}, Path(path))
+    _write({"network": _described(net), "weights": lenet.copy_weights(net)}, Path(path))
 
 
 def save_run(run: lenet.Run, path: Path | str) -> None:
@@ -95,7 +96,13 @@ def save_run(run: lenet.Run, path: Path | str) -> None:
 def _write(content: Any, path: Path) -> None:
     memory = io.BytesIO()
     torch.save(content, memory)
-    _read(memory, path)  # what cannot be read back is not written over what can
+    try:
+        _read(memory, path)  # what cannot be read back is not written over what can
+    except ValueError as error:
+        raise ValueError(
+            f"{path.name} was not written: numbers of Python, texts and tensors can be kept, "
+            "and nothing else, numbers of numpy neither (.item() makes one of Python)"
+        ) from error
     with atomic_write(path) as file:
         file.write(memory.getbuffer())
 
@@ -110,10 +117,16 @@ def load_weights(net: nn.Module, path: Path | str) -> nn.Module:
     """
     path = Path(path)
     content = _open(path)
+    if isinstance(content, dict) and content and all(map(torch.is_tensor, content.values())):
+        raise ValueError(
+            f"{path.name} is a state dict alone, which does not say of which network it is: "
+            "net.load_state_dict(torch.load(path)) reads it, and save_weights keeps both"
+        )
     if not isinstance(content, dict) or not isinstance(content.get("weights"), dict):
         raise ValueError(f"{path.name} does not hold the weights of a network")
-    if content.get("network") != str(net):
-        raise ValueError(f"{path.name} {_other_network(str(net), str(content.get('network')))}")
+    if content.get("network") != _described(net):
+        theirs = str(content.get("network"))
+        raise ValueError(f"{path.name} {_other_network(_described(net), theirs)}")
     weights, expected = content["weights"], net.state_dict()
     if {n: _kind(w) for n, w in weights.items()} != {n: _kind(w) for n, w in expected.items()}:
         raise ValueError(f"{path.name} holds other tensors than this network has")
@@ -127,6 +140,11 @@ def load_run(path: Path | str) -> lenet.Run:
     content = _open(path)
     _check_run(content, path)
     return lenet.Run(**content)
+
+
+def _described(net: nn.Module) -> str:
+    """The layers of `net` in words, without addresses, which differ from kernel to kernel."""
+    return re.sub(r" at 0x[0-9a-f]+", "", str(net))
 
 
 def _other_network(ours: str, theirs: str) -> str:
@@ -157,7 +175,7 @@ def _check_run(content: Any, path: Path) -> None:
 
 def _open(path: Path) -> Any:
     try:
-        with open(path, "rb") as file:
+        with open(path.expanduser(), "rb") as file:
             return _read(file, path)
     except FileNotFoundError:
         raise FileNotFoundError(f"{path.name} is not in {path.parent}") from None

@@ -47,7 +47,10 @@ def copy_chapters(folder: Path = COURSE, fresh: str = "") -> list[str]:
             shutil.copy(path, folder)
     chapters = {path.stem: path for path in sorted(COURSE.glob("notebooks/[0-9][0-9]_*.ipynb"))}
     said = [move_aside(copies, fresh, list(chapters))] if fresh else []
-    record = json.loads(read(copies / RECORD) or "{}")
+    try:
+        record = dict(json.loads(read(copies / RECORD) or "{}"))
+    except (ValueError, TypeError):  # cut short: every copy counts as changed by its reader
+        record = {}
     for chapter, path in chapters.items():
         content, versions = without_outputs(path), record.get(chapter, [])
         newest = digest(content)
@@ -96,7 +99,13 @@ def names(chapter: str, word: str) -> Iterator[str]:
 
 def without_outputs(path: Path) -> str:
     """A stored chapter as its reader begins it, written as JupyterLab would write it."""
-    notebook = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(
+            f"{path} is no notebook (are marks of a conflict in it?): `git checkout -- {path}` "
+            "brings it back"
+        ) from error
     for cell in notebook["cells"]:
         if cell["cell_type"] == "code":
             cell["outputs"], cell["execution_count"] = [], None

@@ -96,6 +96,8 @@ def readers_folder() -> Path:
             return root
         except OSError as error:
             reason = error
+        except ValueError as error:
+            sys.exit(f"make lab: {error}")
     sys.exit(
         f"make lab: your copies of the chapters can be written neither to {places[0]} nor to "
         f"{places[1]} ({reason.strerror}); make room, or copy the course to a folder of your own"

@@ -364,8 +364,9 @@ def test_the_ten_best_results_are_kept_best_first_and_each_once():
 def test_a_damaged_file_is_set_aside_and_a_new_one_begun(content):
     leaderboard.path_of("x").write_bytes(content)
     kept, trouble = leaderboard.keep("x", entry(0.5))
-    assert [e["accuracy"] for e in kept] == [0.5] and "best_results_x.damaged.json" in trouble
-    assert leaderboard.path_of("x").with_suffix(".damaged.json").read_bytes() == content
+    assert [e["accuracy"] for e in kept] == [0.5] and "best_results_x.damaged-" in trouble
+    (aside,) = leaderboard.path_of("x").parent.glob("best_results_x.damaged-*.json")
+    assert aside.read_bytes() == content and aside.name in trouble
     assert len(results("x")) == 1
 
 
@@ -456,6 +457,8 @@ def shell(monkeypatch):
         ("answer_11 = 64262", "makes no `answer_1_1` any more"),
         ("answer_1_1 == 64262", "makes no `answer_1_1` any more"),
         ("print(64262)", "makes no `answer_1_1` any more"),
+        ('"""\nanswer_1_1 = 64262\n"""', "makes no `answer_1_1` any more"),
+        ("def f():\n    answer_1_1 = 64262", "makes no `answer_1_1` any more"),
     ],
 )
 def test_no_earlier_answer_is_judged_in_place_of_a_later_one(shell, cell, trouble, capsys):
@@ -467,6 +470,20 @@ def test_no_earlier_answer_is_judged_in_place_of_a_later_one(shell, cell, troubl
     assert feedback.state == checking.NOT_YET and trouble in feedback.text
     shell.run_cell("answer_1_1: int = 64262", cell_id="answer")
     shell.run_cell(check, cell_id="check")
+    assert shell.user_ns["feedback"].state == checking.RIGHT
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "x = 1; answer_1_1 = 64262", "(answer_1_1, x) = 64262, 0", "%time answer_1_1 = 64262",
+        "x = answer_1_1 = 64262", "for answer_1_1 in [64262]: pass", "!true\nanswer_1_1 = 64262",
+    ],
+)  # fmt: skip
+def test_an_answer_is_seen_however_it_is_made(shell, cell, capsys):
+    for code in ("answer_1_1 = ...", cell):
+        shell.run_cell(code, cell_id="answer")
+    shell.run_cell("feedback = exercises.check_1_1(answer_1_1)", cell_id="check")
     assert shell.user_ns["feedback"].state == checking.RIGHT
 
 

@@ -662,6 +662,9 @@ def test_a_run_that_was_stopped_or_is_of_another_network(run, images):
     other = nn.Sequential(lenet.Reshape(), nn.Flatten(), nn.Linear(784, 10))
     with pytest.raises(ValueError, match="another network"):
         epochs.EpochExplorer(run, images, lenet.FASHION_LABELS, net=other)
+    relus = replace(run, network=str(lenet.make_lenet(nn.ReLU)))  # its weights would fit
+    with pytest.raises(ValueError, match="another network than the lesson's: pass that"):
+        epochs.EpochExplorer(relus, images, lenet.FASHION_LABELS)
     with pytest.raises(ValueError, match="0 to 10, it is 11"):
         epochs.net_at(run, 11, lenet.make_lenet())
 
@@ -747,6 +750,15 @@ def test_handwriting_on_paper_is_read(digits_net, photograph, light_paper):
         after += lenet.predict(digits_net, preprocessing.as_mnist(ink)).argmax() == label
     assert after == 10
     assert before <= 2 or not (photograph or light_paper)
+
+
+def test_a_scan_of_16_bits_is_read():
+    sheet = np.asarray(on_paper(lenet.load_images("MNIST", train=False).images[0]))
+    (ink, deep_ink) = (
+        list(preprocessing.ink_of_photograph(file_of(Image.fromarray(pixels))).values())[-1]
+        for pixels in (sheet, sheet.astype(np.uint16) * 257)
+    )
+    assert np.array_equal(ink, deep_ink)
 
 
 def test_a_drawing_on_nothing_is_on_white():

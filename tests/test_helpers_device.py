@@ -1,6 +1,7 @@
 """The device is the best there is that works; and importing the module loads little."""
 
 import lenet_helpers as lenet
+from lenet_course import speed
 
 import os
 import subprocess
@@ -81,3 +82,10 @@ def test_importing_the_module_loads_little_and_makes_its_settings():
         [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
     )
     assert done.stdout.split("\n")[0] == "[] PASSIVE 1000"
+
+
+def test_only_batch_normalisation_keeps_channels_first():
+    net = lenet.make_lenet()
+    assert speed.fastest_layout(net) is torch.channels_last
+    net.insert(2, torch.nn.BatchNorm2d(6))
+    assert speed.fastest_layout(net) is torch.contiguous_format

@@ -72,6 +72,8 @@ def test_a_small_last_batch_counts_by_its_images(net, first_images, test_iter):
     run = train(net, batches, test_iter, num_epochs=1, lr=1e-9)
     assert run.loss == pytest.approx((256 * means[0] + 44 * means[1]) / 300, abs=1e-6)
     assert abs(run.loss - sum(means) / 2) > 1e-4
+    right = (net(batches[1][0]).argmax(dim=1) == batches[1][1]).float().mean()
+    assert run.train[1][2] == pytest.approx(right.item())
 
 
 @pytest.mark.parametrize("mode", [True, False])
@@ -251,6 +253,33 @@ def test_whatever_ends_training_the_run_comes_back(net, train_iter, test_iter, d
     assert not train(net, train_iter, test_iter, 1, lr=0.1).stopped  # and training can go on
 
 
+def test_whatever_fails_at_the_end_the_run_comes_back(net, train_iter, test_iter, capsys):
+    X, y = next(iter(test_iter))
+    for test_images in (
+        [(X, y), (X, y + 20)],
+        [(X, y), (X[:, :, :9], y)],
+    ):  # the first is looked at
+        run = train(net, train_iter, test_images, 2, lr=0.1)
+        assert run.examples == 1280 and "stopped in epoch 1 of 2: ValueError" in run.stopped
+        assert len(run.checkpoints) == len(run.test) + 1 and math.isnan(run.test_acc)
+    log = Log()
+    log.after_fit = lambda run: 1 / 0
+    assert train(net, train_iter, test_iter, 1, lr=0.1, callback=log).test_acc > 0
+    assert "has failed: ZeroDivisionError" in capsys.readouterr().out
+
+
+def test_a_schedule_that_fails_at_its_first_step_leaves_a_run(net, train_iter, test_iter):
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    schedules = torch.optim.lr_scheduler
+    used_up = schedules.ChainedScheduler([schedules.OneCycleLR(optimizer, 0.1, total_steps=2)])
+    for _ in range(2):
+        optimizer.step()
+        used_up.step()
+    start = weights(net)
+    run = train(net, train_iter, test_iter, 1, 0.1, optimizer=optimizer, scheduler=used_up)
+    assert run.stopped and not torch.equal(weights(net), start)
+
+
 def test_a_loss_that_is_no_number_stops_training(net, train_iter, test_iter):
     run = train(net, train_iter, test_iter, num_epochs=3, lr=1e38)
     assert run.stopped == (
@@ -292,6 +321,17 @@ def test_batches_and_networks_that_do_not_fit_are_refused(net, train_iter, test_
     with pytest.raises(ValueError, match=r"logits of shape \(2, 10\), it gives \(2, 12\)"):
         train(net, batches, test_iter, num_epochs=1, lr=0.9)
     assert net.training and not net[2].training
+    for wrong, message in [
+        (lenet.make_lenet().double(), r"cannot take a batch of torch.float32 \(2, 1, 28, 28\): "),
+        (nn.Sequential(nn.Flatten(), nn.Linear(400, 10)), "cannot take a batch of"),
+        ([nn.Linear(784, 10)], "net must be a network, it is of type list"),
+        (lenet.make_lenet, "net must be a network, it is of type function"),
+        (lenet.make_lenet().requires_grad_(False), "nothing can be trained: gradients are"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            train(wrong, batches, test_iter, num_epochs=1, lr=0.9)
+    with torch.no_grad(), pytest.raises(ValueError, match="nothing can be trained"):
+        train(lenet.make_lenet(), batches, test_iter, num_epochs=1, lr=0.9)
 
 
 def test_parts_that_do_not_belong_together_are_refused(net, train_iter, test_iter):
@@ -299,7 +339,12 @@ def test_parts_that_do_not_belong_together_are_refused(net, train_iter, test_ite
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     ten_steps = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=10)
     start = weights(net)
+    last = torch.optim.SGD([*net.parameters(), nn.Linear(84, 10).weight], lr=0.1)
+    plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer)
     for parts, message in [
+        ({"optimizer": "adam"}, "optimizer must be one of torch.optim, made from net.par"),
+        ({"optimizer": optimizer, "scheduler": plateau}, r"step\(\) takes no argument, not <"),
+        ({"optimizer": last}, "the optimizer holds the parameters of another network"),
         ({"optimizer": other}, "the optimizer holds the parameters of another network"),
         ({"scheduler": ten_steps}, "a scheduler moves the learning rate of its optimizer"),
         (
@@ -318,6 +363,12 @@ def test_parts_that_do_not_belong_together_are_refused(net, train_iter, test_ite
     assert not run.stopped  # ten steps are just enough
     with pytest.raises(ValueError, match="the scheduler has 0 steps left"):  # the same cell again
         train(net, train_iter, test_iter, 2, 0.1, optimizer=optimizer, scheduler=ten_steps)
+
+
+def test_parts_that_no_step_reaches_are_counted(net, train_iter, test_iter, capsys):
+    optimizer = torch.optim.SGD(net[:-1].parameters(), lr=0.1)
+    train(net, train_iter, test_iter, 1, 0.1, optimizer=optimizer)
+    assert "leaves 2 of the network's tensors as they are" in capsys.readouterr().out
 
 
 def test_lazy_layers_of_today_s_book_get_their_sizes(train_iter, test_iter, capsys):

@@ -153,6 +153,23 @@ def test_another_python_is_no_new_version(course, monkeypatch):
     assert copy(course) == []
 
 
+@pytest.mark.parametrize("record", ["{half", "null", "[1]"])
+def test_a_damaged_record_costs_no_work(course, record):
+    copy(course)
+    mine = course / "my-notebooks" / "01_one.ipynb"
+    change(mine)
+    (course / "my-notebooks" / my_notebooks.RECORD).write_text(record)
+    copy(course)
+    assert text_of(mine) == "mine"
+
+
+def test_a_chapter_with_marks_of_a_conflict_is_named(course):
+    path = course / "notebooks" / "01_one.ipynb"
+    path.write_text("<<<<<<< HEAD\n" + path.read_text())
+    with pytest.raises(ValueError, match=r"01_one.ipynb is no notebook .*git checkout -- "):
+        copy(course)
+
+
 @pytest.mark.parametrize("chapter", ["1", "01", "01_one"])
 def test_a_broken_notebook_is_brought_back(course, chapter):
     copy(course)

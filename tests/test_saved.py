@@ -66,7 +66,8 @@ def test_what_could_not_be_read_back_is_not_written(path):
     for wrong, message in [
         ({"label": 3}, "its label is of type int, not str"),
         ({"lr": None}, "its lr is of type NoneType, not float"),
-        ({"checkpoints": [{"a": Path("x")}]}, "holds more than numbers"),
+        ({"checkpoints": [{"a": Path("x")}]}, "was not written: numbers of Python, texts and"),
+        ({"train": [(np.float64(1), 2.0, 3.0)]}, "was not written: .* numbers of numpy neither"),
     ]:
         with pytest.raises(ValueError, match=message):
             saved.save_run(replace(RUN, **wrong), path)
@@ -130,6 +131,31 @@ def test_a_whole_network_and_an_old_format_are_told_what_they_are(net, tmp_path)
     torch.save(net.state_dict(), tmp_path / "old.pt", _use_new_zipfile_serialization=False)
     with pytest.raises(ValueError, match=r"^old.pt is damaged, or no file that torch.save writes"):
         saved.load_weights(net, tmp_path / "old.pt")
+
+
+def test_a_state_dict_alone_is_told_how_it_is_read(net, tmp_path):
+    torch.save(net.state_dict(), tmp_path / "plain.pt")
+    with pytest.raises(ValueError, match=r"^plain.pt is a state dict alone.*load_state_dict"):
+        saved.load_weights(net, tmp_path / "plain.pt")
+
+
+def test_home_has_its_short_name(net, tmp_path, monkeypatch, same):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    saved.save_weights(net, "~/mine.pt")
+    assert (tmp_path / "mine.pt").exists()
+    again = saved.load_weights(lenet.make_lenet(), "~/mine.pt")
+    assert same(again.state_dict(), net.state_dict())
+
+
+def test_a_layer_is_known_by_its_words_not_by_its_address(tmp_path):
+    class Scaled(nn.Linear):
+        def extra_repr(self):
+            return repr(lambda: 0)  # <function ... at 0x7f...>
+
+    nets = [nn.Sequential(Scaled(2, 2)) for _ in range(2)]
+    assert str(nets[0]) != str(nets[0]) or " at 0x" in str(nets[0])
+    saved.save_weights(nets[0], tmp_path / "x.pt")
+    saved.load_weights(nets[1], tmp_path / "x.pt")
 
 
 def test_a_file_of_something_else_is_refused(net, tmp_path):

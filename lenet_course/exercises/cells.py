@@ -1,9 +1,21 @@
 """Which cell made which name, so that no check judges what an earlier cell has left behind."""
 
 import re
+import symtable
 
+# Where Python itself cannot read the cell:
 # `def name`, `name = ...`, `name, other = ...`, `name: kind = ...`, `name += ...` begin a line.
 MAKES = re.compile(r"^[ \t]*(?:def +(\w+)|([\w, ]+?) *(?::[^=\n]*)?[-+*/]*=(?!=))", re.MULTILINE)
+
+
+def _names_made_by(code):
+    """The names that a cell's code makes, outside of its functions."""
+    try:
+        table = symtable.symtable(re.sub(r"(?m)^%+\w* ?", "", code), "cell", "exec")
+    except (SyntaxError, ValueError):  # not finished, or with a line for the shell
+        named = ",".join("".join(found) for found in MAKES.findall(code))
+        return {name.strip() for name in named.split(",")}
+    return {s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_imported()}
 
 
 class Cells:
@@ -18,8 +30,7 @@ class Cells:
 
     def _after_cell(self, result):
         cell, namespace = getattr(result.info, "cell_id", None), self._shell.user_ns
-        named = ",".join("".join(found) for found in MAKES.findall(result.info.raw_cell or ""))
-        makes = {name.strip() for name in named.split(",")}
+        makes = _names_made_by(result.info.raw_cell or "")
         made_here = {name for name, (maker, _) in self._made.items() if cell and maker == cell}
         for name in makes | made_here:
             maker, before = self._made.get(name, (None, None))

@@ -32,7 +32,8 @@ def load(name):
     except FileNotFoundError:
         return [], ""
     except (ValueError, TypeError, AttributeError, RecursionError):  # not what is written here
-        aside = path.with_suffix(".damaged.json")
+        now = datetime.now().strftime("%Y-%m-%d-%H-%M-%S")
+        aside = path.with_suffix(f".damaged-{now}.json")
         os.replace(path, aside)
         return [], sentence("leaderboard", "damaged", name=aside.name)
 

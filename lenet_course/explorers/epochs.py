@@ -118,6 +118,8 @@ class EpochExplorer(Explorer):
         card.check_images(images, labels)
         if not run.checkpoints:
             raise ValueError("the run holds no checkpoints: at least one is needed")
+        if net is None and run.network not in ("", str(lenet.make_lenet())):
+            raise ValueError("the run is of another network than the lesson's: pass that as net=")
         self.run, self.images, self.labels = run, images, list(labels)
         self._net = net if net is not None else lenet.make_lenet()
         self._limits = largest_values(run, self._net)

@@ -97,7 +97,10 @@ def _grey(content):
     """The picture in a file, upright, grey, on white where it is transparent, 280 at its longer
     side."""
     try:
-        image = ImageOps.exif_transpose(Image.open(io.BytesIO(content))).convert("RGBA")
+        image = ImageOps.exif_transpose(Image.open(io.BytesIO(content)))
+        if image.mode.startswith("I"):  # 16 bits, from a scanner
+            image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
+        image = image.convert("RGBA")
     except Exception as error:  # whatever a damaged file provokes
         raise ValueError(
             "this file cannot be read as a picture: upload a PNG or a JPEG, as cameras save it"

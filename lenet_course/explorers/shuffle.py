@@ -74,7 +74,7 @@ class ShuffleExplorer(card.Explorer):
         options = [("?", None), *zip(self.labels, range(10), strict=True)]
         self.guess = card.dropdown("your guess", options, None)
         self.shuffled = card.slider("shuffled (%)", 0, 100, 100, 5)
-        self.next = card.button("next image", self._go_on)
+        self.next = card.button("next image", self.saying(self._go_on))
         self.score = widgets.HTML()
         super().__init__(
             "Can you read it?",
@@ -91,7 +91,8 @@ class ShuffleExplorer(card.Explorer):
         self.X, self.target = card.one_image(self.images, index)
         shuffled = shuffle_partly(self.X, self.permutation, 1)
         self.predicted = {
-            name: int(lenet.predict(net, shuffled).argmax()) for name, net in self.nets.items()
+            name: int(card.predict_image(net, shuffled).probabilities.argmax())
+            for name, net in self.nets.items()
         }
         with self.changing():
             self.guess.disabled, self.guess.value, self.shuffled.value = False, None, 100

@@ -3,6 +3,8 @@
 import lenet_helpers as lenet
 from lenet_course.drawing import Picture
 
+import copy
+
 import torch
 from torch import Tensor, nn
 
@@ -122,14 +124,16 @@ class TrustExplorer(card.Explorer):
 
     def look(self) -> tuple[Tensor, Tensor, card.Prediction, int]:
         """The image as the network gets it, its map, the prediction, and the label."""
+        net = copy.deepcopy(self.net)  # it may be in training meanwhile, in a cell
         X, label = card.one_image(self.images, self.image.value)
         if self.epsilon.value:
-            X = fgsm(self.net, X, torch.tensor([label]), self.epsilon.value)
-        settings = self.image.value, self.epsilon.value, self.size.value
+            X = fgsm(net, X, torch.tensor([label]), self.epsilon.value)
+        weights = [value._version for value in self.net.state_dict().values()]
+        settings = self.image.value, self.epsilon.value, self.size.value, weights
         if settings != self.mapped:  # 784 images, while the patch only moves once
-            self.shades, self.mapped = occlusion_map(self.net, X, self.size.value), settings
+            self.shades, self.mapped = occlusion_map(net, X, self.size.value), settings
         X = cover(X, *self.place, self.size.value)
-        probabilities = scaled(lenet.predict(self.net, X)[0], self.temperature.value)
+        probabilities = scaled(lenet.predict(net, X)[0], self.temperature.value)
         return X, self.shades, card.Prediction(probabilities, []), label
 
     def picture(self) -> Picture:
