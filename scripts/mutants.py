@@ -71,7 +71,17 @@ def paths_for(file: str) -> list[str]:
 
 def copy_course(folder: Path) -> Path:
     """The course as it stands in the working tree, with a link to the data."""
-    left_out = shutil.ignore_patterns(".*", "data", "build", "runs", "my-notebooks", "__pycache__")
+    left_out = shutil.ignore_patterns(
+        ".git",
+        ".venv",
+        ".*cache",
+        ".hypothesis",
+        "data",
+        "build",
+        "runs",
+        "my-notebooks",
+        "__pycache__",
+    )
     shutil.copytree(COURSE, folder, ignore=left_out)
     (folder / "build").mkdir()
     (folder / "data").symlink_to((COURSE / "data").resolve())

@@ -1,5 +1,6 @@
 """What the tests in a browser share; lab.py says how they open and drive a notebook."""
 
+import axe
 import pytest
 from lab import Lab, Server, chromium
 
@@ -32,3 +33,8 @@ def lab(server, browser):
     lab = Lab(server, browser)
     yield lab
     lab.close_all()
+
+
+@pytest.fixture(scope="session")
+def axe_script(tmp_path_factory):
+    return axe.script_of_axe(tmp_path_factory.mktemp("axe"))

@@ -7,11 +7,6 @@ from test_explorers import ALL, START, Card
 SIZES = {"laptop": (1366, 768), "small": (1024, 768), "hall": (1920, 1080)}
 
 
-@pytest.fixture(scope="module")
-def axe_script(tmp_path_factory):
-    return axe.script_of_axe(tmp_path_factory.mktemp("axe"))
-
-
 def open_all(lab, theme="light"):
     """A notebook with every explorer, in JupyterLab with its file browser."""
     cells = [f"{start}\n{call}.show()" for start, call in ALL.values()]

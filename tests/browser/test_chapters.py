@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import axe
 import pytest
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
@@ -29,7 +30,7 @@ def test_stored_chapter_can_be_read_before_it_is_run(lab, chapter):
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
-def test_chapter_runs_from_top_to_bottom(lab, chapter):
+def test_chapter_runs_from_top_to_bottom(lab, axe_script, chapter):
     notebook = lab.open(chapter)
     notebook.run_all(timeout=TEN_MINUTES)
     assert not notebook.errors()
@@ -37,9 +38,10 @@ def test_chapter_runs_from_top_to_bottom(lab, chapter):
     assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))
     with notebook.unrolled():
         assert_shown_well(notebook)
-        notebook.screenshot(f"{notebook.path.stem}_light")
-        notebook.set_theme("dark")
-        notebook.screenshot(f"{notebook.path.stem}_dark")
+        for theme in ("light", "dark"):
+            notebook.set_theme(theme)
+            notebook.screenshot(f"{notebook.path.stem}_{theme}")
+            assert axe.findings(notebook.page, axe_script) == []
     assert not notebook.console_errors
 
 
