@@ -12,6 +12,13 @@ claims_conv1 = torch.nn.functional.conv2d
 """
 
 CLAIMS = [
+    ("| C3 | conv 2 |", "[type(m).__name__ for m in claims_net].count('Conv2d') == 2"),
+    ("| S4 | pool 2 |", "[type(m).__name__ for m in claims_net].count('AvgPool2d') == 2"),
+    (
+        "| C5, F6 | dense 1, dense 2 |",
+        "[type(m).__name__ for m in claims_net].count('Linear') == 3",
+    ),
+    ("| output | dense 3 |", "[type(m).__name__ for m in claims_net][-1] == 'Linear'"),
     (
         "A kernel of two numbers can find something already: −1 and 1, side by side. Its sum is the "
         "pixel on the right minus the pixel on the left.",
