@@ -177,7 +177,7 @@ def judge_all(table: dict[str, dict], processes: int) -> Iterator[tuple[str, str
             finally:
                 copies.put(folder)
 
-        sound = {tuple(paths_for(mutant["file"])): "" for mutant in table.values()}
+        sound = {tuple(paths_for(mutant["file"])) for mutant in table.values()}
         for failed in pool.map(partial(in_a_copy, first_failure), sound):
             if failed:
                 sys.exit(f"{failed} fails without any mutant: nothing can be said")

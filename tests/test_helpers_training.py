@@ -255,10 +255,8 @@ def test_whatever_ends_training_the_run_comes_back(net, train_iter, test_iter, d
 
 def test_whatever_fails_at_the_end_the_run_comes_back(net, train_iter, test_iter, capsys):
     X, y = next(iter(test_iter))
-    for test_images in (
-        [(X, y), (X, y + 20)],
-        [(X, y), (X[:, :, :9], y)],
-    ):  # the first is looked at
+    for wrong in (X, y + 20), (X[:, :, :9], y):  # behind a first batch, which alone is looked at
+        test_images = [(X, y), wrong]
         run = train(net, train_iter, test_images, 2, lr=0.1)
         assert run.examples == 1280 and "stopped in epoch 1 of 2: ValueError" in run.stopped
         assert len(run.checkpoints) == len(run.test) + 1 and math.isnan(run.test_acc)

@@ -118,10 +118,10 @@ class EpochExplorer(Explorer):
         card.check_images(images, labels)
         if not run.checkpoints:
             raise ValueError("the run holds no checkpoints: at least one is needed")
-        if net is None and run.network not in ("", str(lenet.make_lenet())):
+        self._net = lenet.make_lenet() if net is None else net
+        if net is None and run.network not in ("", str(self._net)):
             raise ValueError("the run is of another network than the lesson's: pass that as net=")
         self.run, self.images, self.labels = run, images, list(labels)
-        self._net = net if net is not None else lenet.make_lenet()
         self._limits = largest_values(run, self._net)
         last = len(run.checkpoints) - 1
         self.epoch = card.slider("checkpoint after epoch", 0, last, last, play=700)

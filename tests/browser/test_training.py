@@ -223,7 +223,7 @@ SIZES = """() => {
     return {
         left: Math.min(...boxes.map(box => box.left)), right: Math.max(...boxes.map(b => b.right)),
         top: cell.getBoundingClientRect().top, bottom: live.getBoundingClientRect().bottom,
-        visible: [panel.top, panel.bottom],
+        visible: panel.height,
         text: text.map(e => [e.textContent, parseFloat(style(e).fontSize)]),
         colors: [...live.querySelectorAll('text')].map(e => style(e).fill),
         lines: [...live.querySelectorAll('path')].map(
@@ -256,14 +256,12 @@ def contrast_with_white(rgb):
 def test_the_chart_fits_its_output(start, size, files, settings, smallest):
     """`files`: with JupyterLab's file browser open beside the notebook."""
     notebook = start(settings, size=size, before=Notebook.show_files if files else None)
+    notebook.scroll_to(1)
     sizes = notebook.page.evaluate(SIZES)
     assert sizes["left"] >= 0 and sizes["right"] <= min(sizes["output"], size[0])
     assert min(px for _, px in sizes["text"]) >= smallest
-    notebook.scroll_to(1)
-    sizes = notebook.page.evaluate(SIZES)
-    top, bottom = sizes["visible"]
     if size[1] >= 720:  # code, chart and controls together
-        assert sizes["bottom"] - sizes["top"] <= bottom - top
+        assert sizes["bottom"] - sizes["top"] <= sizes["visible"]
     notebook.screenshot(f"live_{size[0]}x{size[1]}{'_files' if files else ''}")
     button(notebook, "Stop").click()
     notebook.wait()
