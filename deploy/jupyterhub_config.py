@@ -4,7 +4,9 @@ The course's folder and its environment are shared and only read. Each student h
 chapters, runs and settings in the own home. `make hub` tries it on one machine (LENET_HUB_TRY).
 """
 
+import contextlib
 import os
+import socket
 import sys
 from pathlib import Path
 
@@ -46,7 +48,7 @@ else:
 python = COURSE / ".venv" / "bin" / "python"
 c.Spawner.cmd = [str(python), str(COURSE / "deploy" / "serve.py")]
 c.Spawner.default_url = "/lab/tree/my-notebooks/01_network.ipynb"
-c.Spawner.http_timeout = c.Spawner.start_timeout = 300  # a whole class starts at once
+c.Spawner.http_timeout = c.Spawner.start_timeout = 900  # a whole class starts at once
 c.Spawner.poll_interval = 2  # seconds until a server that died is noticed
 c.JupyterHub.concurrent_spawn_limit = 0  # no queue: they wait for the processor, not for each other
 
@@ -58,8 +60,18 @@ c.Spawner.environment = {
 }
 
 
+def free_port(first: int) -> int:
+    """Below 32768: no connection is given such a port before the student's server takes it."""
+    for port in range(first, first + 10):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    return 0  # any
+
+
 def before_start(spawner) -> None:
-    """The account `projector` has large type, as `make present` has."""
+    """A port of the student's own; the account `projector` has large type, as `make present`."""
+    spawner.port = free_port(10_000 + 10 * (spawner.user.id % 2000))
     if spawner.user.name == "projector":
         spawner.environment["LENET_PROJECTOR"] = "1"
         spawner.default_url = "/doc/workspaces/present/tree/my-notebooks/03_training.ipynb"

@@ -17,7 +17,7 @@ from websocket import WebSocketConnectionClosedException, create_connection
 
 COURSE = Path(__file__).resolve().parents[2]
 HUB = COURSE / "build" / "hub"  # made by `make hub-env`
-PATIENCE = 600  # seconds, for anything: a slow machine is no failure
+PATIENCE = 1200  # seconds, for anything: a slow machine is no failure
 
 
 @contextlib.contextmanager
@@ -46,6 +46,9 @@ def hub(folder: Path, accounts: tuple[Path, ...] = ()):
         try:
             wait_for(lambda: requests.get(f"{urls[0]}/hub/api/").ok, process)
             yield urls[0]
+        except BaseException:
+            print_warnings_of(folder / "log")
+            raise
         finally:
             process.terminate()  # it ends the students' servers
             try:
@@ -55,6 +58,12 @@ def hub(folder: Path, accounts: tuple[Path, ...] = ()):
                     os.killpg(process.pid, signal.SIGKILL)
                 for home in homes:
                     end_all_in(home)
+
+
+def print_warnings_of(log: Path) -> None:
+    """What pytest shows below a failure: the log, without what is no more than information."""
+    lines = log.read_text(errors="replace").splitlines()
+    print("the hub's log:", *[line for line in lines if not line.startswith("[I")][-80:], sep="\n")
 
 
 def free_ports(count: int) -> list[int]:
@@ -73,7 +82,7 @@ def wait_for(condition, process=None) -> None:
             if condition():
                 return
         assert process is None or process.poll() is None, "the hub has ended; see its log"
-        time.sleep(0.2)
+        time.sleep(1)  # twenty who ask more often keep a core busy
     raise TimeoutError(f"nothing for {PATIENCE} s")
 
 
@@ -124,7 +133,11 @@ class Student:
         self.token = {"Authorization": f"token {answer.json()['token']}"}
         answer = requests.post(f"{path}/server", headers=self.token)
         assert answer.status_code in (201, 202), answer.text
-        wait_for(lambda: self.api("get", "status").ok)
+        wait_for(self.answers)
+
+    def answers(self) -> bool:
+        assert self.is_open(), f"the server of {self.name} did not start"
+        return self.api("get", "status").ok
 
     def is_open(self) -> bool:
         user = requests.get(f"{self.url}/hub/api/users/{self.name}", headers=self.token).json()
