@@ -82,15 +82,15 @@ def trace_shapes(net: nn.Sequential, X: Tensor) -> list[LayerTrace]:
     side = width = X.shape[-1]
     for layer in checks.layers(net):
         X = checks.forward(layer, X)
-        if hasattr(layer, "kernel_size"):
-            sides = (layer.kernel_size, layer.stride, getattr(layer, "dilation", 1))
+        if size := getattr(layer, "kernel_size", None):
+            sides = size, layer.stride or size, getattr(layer, "dilation", 1)
             kernel, stride, dilation = (int(np.max(side)) for side in sides)
             seen, step = seen + (kernel - 1) * dilation * step, step * stride
-        elif isinstance(layer, nn.Linear | nn.AdaptiveAvgPool2d):  # each value sees the whole map
+        elif isinstance(layer, nn.Linear) or hasattr(layer, "output_size"):  # sees the whole map
             seen, side = seen + (side - 1) * step, 1
         side = X.shape[-1] if X.dim() == 4 else side
-        name, weight = type(layer).__name__, getattr(layer, "weight", torch.zeros(1))
-        mult_adds = X[0].numel() * weight[0].numel() if weight.dim() > 1 else 0
+        name, counted = type(layer).__name__, isinstance(layer, nn.Conv2d | nn.Linear)
+        mult_adds = X[0].numel() * layer.weight[0].numel() if counted else 0
         parameters = sum(p.numel() for p in layer.parameters())
         trace.append(LayerTrace(name, tuple(X.shape[1:]), parameters, mult_adds, min(seen, width)))
     return trace
@@ -176,7 +176,7 @@ class Run:
 
     label: str
     num_epochs: int
-    lr: float
+    lr: float  # as `train_ch6` was told; an optimizer of one's own may start with another
     device: str
     network: str = ""  # str(net)
     train: list = field(default_factory=list)  # (epoch, loss, accuracy) of every batch

@@ -1,5 +1,6 @@
 """What is refused before it can do harm, each with what was expected and what was found."""
 
+import itertools
 import math
 from collections.abc import Callable, Iterable
 from numbers import Integral
@@ -83,7 +84,9 @@ def data(net: nn.Module, train_iter: Iterable, test_iter: Iterable, device: Any)
         if len(data_iter) == 0:
             raise ValueError(f"{name} is empty: at least one batch of images is needed")
     with torch.random.fork_rng(devices=[]):  # starting an iterator draws a random number
-        X, y = next(iter(test_iter))
+        X, y = next(iter(test_iter), (None, None))
+    if X is None:
+        raise ValueError("test_iter has a length, and no batch comes from it")
     batch(X, y)
     lazy = any(isinstance(p, UninitializedParameter) for p in net.parameters())
     net.to(device)
@@ -140,10 +143,14 @@ def parts(net: nn.Module, optimizer: Any, scheduler: Any, num_steps: int) -> Non
 
 
 def layers(net: nn.Sequential) -> nn.Sequential:
-    """`net` itself. Raises ValueError unless it is an nn.Sequential."""
+    """The layers of `net`, those of Sequentials within it among them, as one Sequential.
+
+    Raises ValueError unless `net` is an nn.Sequential.
+    """
     if not isinstance(net, nn.Sequential):
         raise ValueError(f"net must be an nn.Sequential, it is of type {type(net).__name__}")
-    return net
+    inner = [layers(layer) if isinstance(layer, nn.Sequential) else [layer] for layer in net]
+    return nn.Sequential(*itertools.chain(*inner))
 
 
 def forward(layer: nn.Module, X: Tensor) -> Tensor:

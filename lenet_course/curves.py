@@ -43,12 +43,15 @@ def smoothed(run: lenet.Run, column: int) -> Points:
 # ---------------------------------------------------------------------------- stills
 
 
-def plot_runs(runs: Iterable[lenet.Run], projector: bool = False) -> Figure:
+def plot_runs(runs: lenet.Run | Iterable[lenet.Run], projector: bool = False) -> Figure:
     """A figure of finished runs: training loss and test accuracy, each line with its run's label.
 
-    A single run is drawn as `LiveCurves` leaves it, with its training accuracy.
+    A single run is drawn as `LiveCurves` leaves it, with its training accuracy. Raises ValueError
+    without any run.
     """
-    runs = list(runs)
+    runs = [runs] if isinstance(runs, lenet.Run) else list(runs)
+    if not runs:
+        raise ValueError("there is no run to draw: give a list of what train_ch6 has returned")
     if len(runs) == 1:
         return plot_run(runs[0], projector=projector)
     chart = Chart(runs, "training loss", "test accuracy", projector)

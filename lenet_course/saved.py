@@ -29,13 +29,14 @@ from torch import nn
 
 
 def runs_folder() -> Path:
-    """The folder for what a reader's own runs leave, the first of these that can be written:
+    """The folder for what a reader's own runs leave: $LENET_RUNS, if that is set.
 
-    $LENET_RUNS, notebooks/runs/ in the course, lenet-runs/ at home. Raises OSError if none can.
+    Otherwise notebooks/runs/ in the course or lenet-runs/ at home, whichever can be written first.
+    Raises OSError if none can.
     """
     choices = [lenet.COURSE / "notebooks" / "runs", Path(os.path.expanduser("~"), "lenet-runs")]
     if os.environ.get("LENET_RUNS"):
-        choices.insert(0, lenet.COURSE / os.path.expanduser(os.environ["LENET_RUNS"]))
+        choices = [lenet.COURSE / os.path.expanduser(os.environ["LENET_RUNS"])]
     for folder in choices:
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -44,7 +45,8 @@ def runs_folder() -> Path:
                 return folder
         except OSError:
             continue
-    raise OSError(f"none of {', '.join(map(str, choices))} can be written: set LENET_RUNS")
+    named = " and ".join(map(str, choices))
+    raise OSError(f"{named} cannot be written: set LENET_RUNS to a folder that can")
 
 
 def find_weights(name: str) -> Path:
@@ -198,4 +200,4 @@ def _read(file: BinaryIO, path: Path) -> Any:
             "net.state_dict() is kept, as save_weights does"
         ) from error
     except Exception as error:  # whatever a damaged file provokes
-        raise ValueError(f"{path.name} is damaged, and was not loaded") from error
+        raise ValueError(f"{path.name} is damaged, or no file that torch.save writes") from error

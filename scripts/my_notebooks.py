@@ -3,8 +3,8 @@
     python scripts/my_notebooks.py [FOLDER] [--fresh CHAPTER]
 
 The copies lie in FOLDER/my-notebooks, where FOLDER is the course itself or, on a server, a folder
-of the user's own. One that was changed or run is never written to: a newer version of its chapter
-is laid beside it. --fresh moves a copy aside and makes it anew.
+of the user's own. One that was changed or run is never written to: a newer version of it is laid
+beside it. --fresh moves a copy aside and makes it anew.
 """
 
 import argparse
@@ -19,7 +19,8 @@ from pathlib import Path
 
 COURSE = Path(__file__).resolve().parents[1]
 PAGES = ("README.md", "GLOSSARY.md")  # they link to chapters: here, to the reader's copies
-RECORD = ".versions.json"  # of each chapter, the digests of the versions that were laid out
+CHAPTERS = "notebooks/[0-9][0-9]_*.ipynb"
+RECORD = ".versions.json"  # of each copy, the digests of the versions that were laid out
 
 PAGE_LINK = re.compile(rf"\]\(\.\./({'|'.join(map(re.escape, PAGES))})")
 
@@ -45,34 +46,34 @@ def copy_chapters(folder: Path = COURSE, fresh: str = "") -> list[str]:
         shutil.copytree(COURSE / "Images", folder / "Images", dirs_exist_ok=True)
         for path in [*COURSE.glob("C*.md"), *COURSE.glob("LICENSE*")]:
             shutil.copy(path, folder)
-    chapters = {path.stem: path for path in sorted(COURSE.glob("notebooks/[0-9][0-9]_*.ipynb"))}
-    said = [move_aside(copies, fresh, list(chapters))] if fresh else []
+    contents = {path.name: without_outputs(path) for path in sorted(COURSE.glob(CHAPTERS))}
+    chapters = [Path(name).stem for name in contents]
+    contents |= {name: page(name) for name in PAGES}
+    said = [move_aside(copies, fresh, chapters)] if fresh else []
     try:
         record = dict(json.loads(read(copies / RECORD) or "{}"))
     except (ValueError, TypeError):  # cut short: every copy counts as changed by its reader
         record = {}
-    for chapter, path in chapters.items():
-        content, versions = without_outputs(path), record.get(chapter, [])
-        newest = digest(content)
-        if versions[-1:] == [newest] and (copies / path.name).exists():
+    for name, content in contents.items():
+        stem, newest = Path(name).stem, digest(content)
+        versions = record.get(stem, [])
+        if versions[-1:] == [newest] and (copies / name).exists():
             continue
-        record[chapter] = [version for version in versions if version != newest] + [newest]
-        name = lay_out(copies, chapter, content, record[chapter])
-        if name != path.name:
-            said.append(f"{path.name} has a newer version; yours stays, and it is beside: {name}")
-    for name in PAGES:
-        write(copies / name, page(name))
+        record[stem] = [version for version in versions if version != newest] + [newest]
+        laid_out = lay_out(copies, name, content, record[stem])
+        if laid_out != name:
+            said.append(f"{name} has a newer version; yours stays, and it is beside: {laid_out}")
     write(copies / RECORD, json.dumps(record, indent=1))
     return said
 
 
-def lay_out(copies: Path, chapter: str, content: str, versions: list[str]) -> str:
-    """Write a chapter where nothing of the reader's is lost; return the name of the file."""
-    for name in names(chapter, "new"):
-        there = read(copies / name)
+def lay_out(copies: Path, name: str, content: str, versions: list[str]) -> str:
+    """Write a copy where nothing of the reader's is lost; return the name of the file."""
+    for free in names(name, "new"):
+        there = read(copies / free)
         if not there or digest(there) in versions:  # it is as it was laid out
-            write(copies / name, content)
-            return name
+            write(copies / free, content)
+            return free
     raise AssertionError("names never end")
 
 
@@ -84,17 +85,18 @@ def move_aside(copies: Path, wanted: str, chapters: list[str]) -> str:
     path = copies / f"{found[0]}.ipynb"
     if not path.exists():
         return f"{path.name} is made anew"
-    free = (name for name in names(found[0], "old") if not (copies / name).exists())
+    free = (name for name in names(path.name, "old") if not (copies / name).exists())
     old = path.rename(copies / next(name for name in free if name != path.name))
     return f"{path.name} is made anew; what you had is kept in {old.name}"
 
 
-def names(chapter: str, word: str) -> Iterator[str]:
+def names(name: str, word: str) -> Iterator[str]:
     """03_training.ipynb, 03_training (new).ipynb, 03_training (new 2).ipynb, ..."""
-    yield f"{chapter}.ipynb"
-    yield f"{chapter} ({word}).ipynb"
+    stem, dot, kind = name.partition(".")
+    yield name
+    yield f"{stem} ({word}){dot}{kind}"
     for count in itertools.count(2):
-        yield f"{chapter} ({word} {count}).ipynb"
+        yield f"{stem} ({word} {count}){dot}{kind}"
 
 
 def without_outputs(path: Path) -> str:
@@ -124,7 +126,7 @@ def page(name: str) -> str:
 
 
 def digest(text: str) -> str:
-    """Tells versions of a chapter apart, but not those of the Python that it was opened with."""
+    """Tells versions of a copy apart, but not those of the Python that it was opened with."""
     return hashlib.sha256(re.sub(r'"version": "[\d.]+"', "", text).encode()).hexdigest()
 
 

@@ -61,6 +61,13 @@ def test_every_label_stands_at_its_dot_with_the_value_of_its_dot():
         assert sorted(text.get_text().split()[-1] for text in axes.texts) == values
 
 
+def test_one_run_needs_no_list_and_none_is_refused():
+    one = made_up("one")
+    assert drawing.png_of(curves.plot_runs(one)) == drawing.png_of(curves.plot_runs([one]))
+    with pytest.raises(ValueError, match="there is no run to draw"):
+        curves.plot_runs([])
+
+
 def test_labels_never_lie_on_each_other_nor_outside_the_picture():
     runs = [made_up(f"run {i} with a long label", level=1 + i / 1000) for i in range(4)]
     fig = curves.plot_run(runs[0], runs[1:])

@@ -513,6 +513,15 @@ def test_softmax_loss_and_gradient_are_pytorchs():
     assert torch.allclose(step.gradient, logits.grad, atol=1e-6)
 
 
+def test_a_large_logit_has_a_finite_loss():
+    logits = torch.zeros(10)
+    logits[0] = 100.0
+    assert softmax.softmax_step(logits, 1).loss == pytest.approx(100)
+    assert softmax.softmax_step(logits, 0).gradient.isfinite().all()
+    explorer = softmax.SoftmaxExplorer(logits, 1, lenet.FASHION_LABELS)
+    assert "the loss is 100" in explorer.describe() and "nan" not in svg_of(explorer)
+
+
 def test_the_softmax_explorer_follows_its_controls():
     explorer = softmax.SoftmaxExplorer(torch.linspace(-2, 2, 10), 6, lenet.FASHION_LABELS)
     before, loss = svg_of(explorer), explorer.step.loss
@@ -583,6 +592,15 @@ def test_the_matrix_counts_every_image_once_and_where_it_belongs(trained, some):
         assert predictions.matrix[target, predicted] == len(numbers)
         confidence = predictions.confidence[numbers].tolist()
         assert confidence == sorted(confidence, reverse=True)
+
+
+def test_a_matrix_of_weights_that_have_changed_since_is_not_shown(trained, some):
+    net = copy.deepcopy(trained)
+    explorer = confusion.ConfusionExplorer(net, some, lenet.FASHION_LABELS)
+    with torch.no_grad():
+        net[-1].bias += 1
+    explorer.target.value = 5
+    assert "has been trained since this matrix was counted" in svg_of(explorer)
 
 
 def test_the_occlusion_map_shows_where_the_prediction_comes_from():
@@ -761,9 +779,10 @@ def test_a_scan_of_16_bits_is_read():
     assert np.array_equal(ink, deep_ink)
 
 
-def test_a_drawing_on_nothing_is_on_white():
+@pytest.mark.parametrize("ink", ["#00005a", "white"])
+def test_a_drawing_on_nothing_is_on_paper_of_another_colour(ink):
     image = Image.new("RGBA", (100, 100))
-    ImageDraw.Draw(image).line([(50, 20), (50, 80)], fill=(0, 0, 90, 255), width=8)
+    ImageDraw.Draw(image).line([(50, 20), (50, 80)], fill=ink, width=8)
     X = preprocessing.as_mnist(list(preprocessing.ink_of_photograph(file_of(image)).values())[-1])
     assert X[0, 0, 6:22, 13:15].min() > 0.5 and X[0, 0, :, :11].max() == 0
 

@@ -56,6 +56,8 @@ NETWORKS = {
     ),
     "dilation": lambda: nn.Sequential(nn.Conv2d(1, 2, 3, dilation=2), nn.Conv2d(2, 3, 3)),
     "dense": lambda: nn.Sequential(nn.Conv2d(1, 2, 5), nn.Flatten(), nn.Linear(1152, 3)),
+    "another mean": lambda: nn.Sequential(nn.Conv2d(1, 2, 3), nn.LPPool2d(2, 3)),
+    "global": lambda: nn.Sequential(nn.Conv2d(1, 2, 5), nn.AdaptiveAvgPool2d(1)),
 }
 
 
@@ -75,6 +77,16 @@ def test_receptive_field_is_where_the_gradient_is_not_zero(name):
         for direction in (0, 1):
             seen = gradient[0, 0].any(dim=direction).nonzero()
             assert seen.max() - seen.min() + 1 == row.receptive_field, row
+
+
+def test_sequentials_within_are_traced_layer_by_layer():
+    conv, norm, dense = nn.Conv2d(1, 2, 3), nn.LayerNorm([2, 26, 26]), nn.Linear(1352, 3)
+    flat = [conv, norm, nn.AdaptiveMaxPool2d(26), nn.Flatten(), dense]
+    trace = lenet.trace_shapes(nn.Sequential(*flat), torch.rand(1, 1, 28, 28))
+    nested = nn.Sequential(nn.Sequential(conv, nn.Sequential(norm, flat[2])), *flat[3:])
+    assert lenet.trace_shapes(nested, torch.rand(1, 1, 28, 28)) == trace
+    assert [row.mult_adds for row in trace] == [1352 * 9, 0, 0, 0, 1352 * 3]
+    assert [row.receptive_field for row in trace][2:] == [28] * 3
 
 
 def test_activations_are_the_outputs_in_order(net):

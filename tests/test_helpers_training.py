@@ -299,6 +299,13 @@ def without_address(value):
     return re.sub(r" at 0x\w+", "", str(value))
 
 
+class Promises(list):
+    """A stream that was read to its end has a length still."""
+
+    def __len__(self):
+        return 5
+
+
 @pytest.mark.parametrize(("setting", "message"), list(wrong_inputs.settings()), ids=without_address)
 def test_settings_that_cannot_work_are_refused(net, train_iter, test_iter, setting, message):
     start = weights(net)
@@ -328,6 +335,8 @@ def test_batches_and_networks_that_do_not_fit_are_refused(net, train_iter, test_
     ]:
         with pytest.raises(ValueError, match=message):
             train(wrong, batches, test_iter, num_epochs=1, lr=0.9)
+    with pytest.raises(ValueError, match="test_iter has a length, and no batch comes from it"):
+        train(net, batches, Promises(), num_epochs=1, lr=0.9)
     with torch.no_grad(), pytest.raises(ValueError, match="nothing can be trained"):
         train(lenet.make_lenet(), batches, test_iter, num_epochs=1, lr=0.9)
 

@@ -121,6 +121,20 @@ def test_a_new_version_costs_no_work(course, touched):
         assert (course / "my-notebooks/01_one (new).ipynb").read_text() == before_new
 
 
+def test_notes_in_the_copy_of_the_readme_stay(course):
+    copy(course)
+    notes, news = course / "my-notebooks/README.md", "[1](notebooks/01_one.ipynb) more"
+    (course / "README.md").write_text(news)
+    assert copy(course) == [] and notes.read_text() == "[1](01_one.ipynb) more"
+    notes.write_text("my notes")
+    assert copy(course) == [] and notes.read_text() == "my notes"
+    (course / "README.md").write_text(f"{news}, again")
+    assert copy(course) == [
+        "README.md has a newer version; yours stays, and it is beside: README (new).md"
+    ]
+    assert notes.read_text() == "my notes"
+
+
 def test_a_new_version_that_was_not_touched_gives_way_to_a_newer(course):
     copy(course)
     change(course / "my-notebooks/01_one.ipynb")

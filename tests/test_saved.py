@@ -217,7 +217,14 @@ def test_course_that_cannot_be_written_sends_runs_home(monkeypatch, tmp_path):
     (tmp_path / "home" / "lenet-runs").rmdir()
     (tmp_path / "home").rmdir()
     (tmp_path / "home").write_text("a file too")
-    with pytest.raises(OSError, match=r"none of .* can be written: set LENET_RUNS"):
+    with pytest.raises(OSError, match=r"lenet-runs cannot be written: set LENET_RUNS"):
+        saved.runs_folder()
+
+
+def test_a_named_folder_that_cannot_be_written_is_not_replaced(monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("a file, in which no folder can be made")
+    monkeypatch.setenv("LENET_RUNS", str(tmp_path / "file" / "runs"))
+    with pytest.raises(OSError, match=r"file/runs cannot be written: set LENET_RUNS"):
         saved.runs_folder()
 
 

@@ -113,20 +113,17 @@ def one_image(images, index):
     return X, y.item()
 
 
-def flat(net):
-    """The layers of a Sequential `net`, those of Sequentials within it among them, as one."""
-    layers = []
-    for layer in checks.layers(net):
-        layers += flat(layer) if isinstance(layer, nn.Sequential) else [layer]
-    return nn.Sequential(*layers)
+def versions(net):
+    """How often each of its tensors was changed: another list after training."""
+    return [tensor._version for tensor in net.state_dict().values()]
 
 
 def layer_outputs(net, X):
-    """The output of every layer of flat(net), on the CPU, and the probabilities (B, 10).
+    """The output of every layer of checks.layers(net), on the CPU, and the probabilities (B, 10).
 
     Raises ValueError for a batch, or a network, of the wrong shape.
     """
-    net = copy.deepcopy(flat(net))  # it may be in training meanwhile, in a cell
+    net = copy.deepcopy(checks.layers(net))  # it may be in training meanwhile, in a cell
     if len(net) == 0:
         raise ValueError("net holds no layers")
     checks.batch(X)
@@ -154,7 +151,7 @@ def predict_image(net, X):
     that go into an activation function are left out.
     """
     outputs, probabilities = layer_outputs(net, X)
-    layers = flat(net)
+    layers = checks.layers(net)
     kinds = [KINDS.get(type(layer), "") for layer in layers]
     found, name = [], ""
     for i, output in enumerate(outputs):

@@ -117,7 +117,7 @@ class ConfusionExplorer(Explorer):
     def __init__(self, net, images, labels):
         card.check_images(images, labels)
         self.net, self.images, self.labels = net, images, list(labels)
-        self.predictions = predict_all(net, images)
+        self.predictions, self.weights = predict_all(net, images), card.versions(net)
         wrong = self.predictions.matrix.clone().fill_diagonal_(0)
         target, predicted = divmod(wrong.argmax().item(), 10)  # the most frequent mistake
         classes = list(zip(self.labels, range(10), strict=True))
@@ -190,6 +190,10 @@ class ConfusionExplorer(Explorer):
 
     def look(self):
         """The chosen image, and what the network predicts of it; None if there is none."""
+        if card.versions(self.net) != self.weights:
+            raise ValueError(
+                "The network has been trained since this matrix was counted: run the cell again."
+            )
         if not self.numbers:
             return None
         X, _ = card.one_image(self.images, self.numbers[self.position.value])

@@ -1,5 +1,6 @@
 """Explorer of chapter 1: one value of a convolution, worked out before your eyes."""
 
+from lenet_course import checks
 from lenet_course.drawing import Picture
 
 from typing import NamedTuple
@@ -31,8 +32,8 @@ class ConvolutionStep(NamedTuple):
 
 
 def convolutions(net):
-    """The places of the convolutions in card.flat(net)."""
-    return [i for i, layer in enumerate(card.flat(net)) if isinstance(layer, nn.Conv2d)]
+    """The places of the convolutions in checks.layers(net)."""
+    return [i for i, layer in enumerate(checks.layers(net)) if isinstance(layer, nn.Conv2d)]
 
 
 def convolution_step(net, X, layer, channel, row, column, kernel=None):
@@ -49,7 +50,7 @@ def convolution_step(net, X, layer, channel, row, column, kernel=None):
         raise ValueError("net has no convolution: this explorer needs at least one nn.Conv2d")
     _check("layer", layer, 1, len(places))
     place = places[layer - 1]
-    conv, output = card.flat(net)[place], outputs[place][0]
+    conv, output = checks.layers(net)[place], outputs[place][0]
     if conv.groups != 1 or conv.dilation != (1, 1) or conv.padding_mode != "zeros":
         raise ValueError(f"the explorer expects a plain convolution, this one is {conv}")
     _check("channel", channel, 0, len(output) - 1)
@@ -231,7 +232,7 @@ class ConvolutionExplorer(card.Explorer):
     def step(self):
         """The ConvolutionStep that the controls choose, of the network as it is now."""
         X, _ = card.one_image(self.images, self.image.value)
-        conv = card.flat(self.net)[convolutions(self.net)[self.layer.value - 1]]
+        conv = checks.layers(self.net)[convolutions(self.net)[self.layer.value - 1]]
         kernel = preset_kernel(self.kernel.value, conv.weight.shape[1:])
         place = (self.layer.value, self.channel.value, self.row.value, self.column.value)
         return convolution_step(self.net, X, *place, kernel)
@@ -257,7 +258,7 @@ class ConvolutionExplorer(card.Explorer):
             place = convolutions(self.net)[self.layer.value - 1]
             channels, rows, columns = card.layer_outputs(self.net, X)[0][place].shape[1:]
             self.channel.max, self.row.max, self.column.max = channels - 1, rows - 1, columns - 1
-            self.input_channel.max = card.flat(self.net)[place].in_channels - 1
+            self.input_channel.max = checks.layers(self.net)[place].in_channels - 1
             self.input_channel.disabled = self.input_channel.max == 0
             self.position.max = rows * columns - 1
             self._place((rows - 1) // 2, (columns - 1) // 2)

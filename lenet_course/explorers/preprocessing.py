@@ -94,21 +94,22 @@ def ink_of_photograph(content):
 
 
 def _grey(content):
-    """The picture in a file, upright, grey, on white where it is transparent, 280 at its longer
-    side."""
+    """The picture in a file, upright, grey, 280 at its longer side.
+
+    Where it is transparent it gets the paper that its ink can be seen on: dark for light ink.
+    """
     try:
         image = ImageOps.exif_transpose(Image.open(io.BytesIO(content)))
         if image.mode.startswith("I"):  # 16 bits, from a scanner
             image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
-        image = image.convert("RGBA")
+        image = image.convert("RGBA").convert("LA")
     except Exception as error:  # whatever a damaged file provokes
         raise ValueError(
             "this file cannot be read as a picture: upload a PNG or a JPEG, as cameras save it"
         ) from error
-    image = ImageOps.contain(image, (FIELD, FIELD))
-    return np.asarray(
-        Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("L")
-    )
+    grey, alpha = np.asarray(ImageOps.contain(image, (FIELD, FIELD)), float).transpose(2, 0, 1)
+    paper = 255 if (alpha * grey).sum() <= 127 * alpha.sum() else 0
+    return (paper + alpha / 255 * (grey - paper)).round().astype(np.uint8)
 
 
 def _without_paper(grey):

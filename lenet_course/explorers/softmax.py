@@ -28,10 +28,10 @@ class SoftmaxStep(NamedTuple):
 def softmax_step(logits: Tensor, target: int) -> SoftmaxStep:
     """What softmax and cross-entropy make of `logits` (10,) where `target` is the right class."""
     exponentials = logits.exp()
-    probabilities = exponentials / exponentials.sum()
+    probabilities = logits.softmax(dim=0)  # the quotient, without an infinity from 89 on
     targets = torch.zeros(len(logits))
     targets[target] = 1.0
-    loss = -probabilities[target].log().item()
+    loss = -logits.log_softmax(dim=0)[target].item()
     return SoftmaxStep(exponentials, probabilities, targets, loss, probabilities - targets)
 
 

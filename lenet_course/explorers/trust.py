@@ -128,8 +128,7 @@ class TrustExplorer(card.Explorer):
         X, label = card.one_image(self.images, self.image.value)
         if self.epsilon.value:
             X = fgsm(net, X, torch.tensor([label]), self.epsilon.value)
-        weights = [value._version for value in self.net.state_dict().values()]
-        settings = self.image.value, self.epsilon.value, self.size.value, weights
+        settings = self.image.value, self.epsilon.value, self.size.value, card.versions(self.net)
         if settings != self.mapped:  # 784 images, while the patch only moves once
             self.shades, self.mapped = occlusion_map(net, X, self.size.value), settings
         X = cover(X, *self.place, self.size.value)
