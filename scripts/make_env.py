@@ -25,6 +25,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.parse
 import urllib.request
 
 try:
@@ -230,8 +231,10 @@ def reason() -> str:
         text = " ".join(file.read().split())  # without the line breaks in pip's sentences
     if shutil.disk_usage(ROOT).free < 1e6:  # too little to have written the reason down
         text = "No space left on device"
+    proxies = {n: at for n, at in os.environ.items() if n.lower() in ("http_proxy", "https_proxy")}
+    for address in map(urllib.parse.urlsplit, proxies.values()):  # of pip 26.2's complaint the host
+        text = text.replace(f"host='{address.hostname}', port={address.port}", "ProxyError")
     why = next(why for words, why in REASONS.items() if re.search(words, text))
-    proxies = [name for name in os.environ if name.lower() in ("http_proxy", "https_proxy")]
     return why.format(log=LOG, proxies=" or ".join(proxies) or "pip's settings")
 
 

@@ -599,7 +599,7 @@ def test_a_matrix_of_weights_that_have_changed_since_is_not_shown(trained, some)
     explorer = confusion.ConfusionExplorer(net, some, lenet.FASHION_LABELS)
     with torch.no_grad():
         net[-1].bias += 1
-    explorer.target.value = 5
+    explorer.position.value = 1
     assert "has been trained since this matrix was counted" in svg_of(explorer)
 
 
@@ -863,6 +863,9 @@ def test_the_first_stroke_clears_a_test_image(draw_with):
     draw((140, 140))  # the eraser takes away a part
     left = np.asarray(explorer.ink) > 0
     assert 0.5 * three.sum() < left.sum() < three.sum()
+    explorer.tool.value = False
+    draw((20, 20), (40, 20))  # what the eraser has left is the reader's own now
+    assert (np.asarray(explorer.ink) > 0).sum() > left.sum()
 
 
 def test_rotating_cuts_no_ink_off():

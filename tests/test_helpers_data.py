@@ -5,6 +5,7 @@ from lenet_course import checks, data_files
 
 from pathlib import Path
 
+import fetch_data
 import pytest
 import torch
 import torchvision
@@ -59,17 +60,14 @@ def test_iterators(load, dataset):
 # ---------------------------------------------------------------------------- files
 
 
-def test_data_folder_can_be_named(monkeypatch, tmp_path):
-    monkeypatch.delenv("LENET_DATA", raising=False)
-    monkeypatch.chdir(tmp_path)  # wherever the notebook is that asks
-    assert data_files.data_folder() == lenet.COURSE / "data"
-    monkeypatch.setenv("LENET_DATA", str(tmp_path))
-    assert data_files.data_folder() == tmp_path
-    monkeypatch.setenv("LENET_DATA", "mine")
-    assert data_files.data_folder() == lenet.COURSE / "mine"
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("LENET_DATA", "~/mine")
-    assert data_files.data_folder() == tmp_path / "mine"
+@pytest.mark.parametrize("value", ["mydata", "~/mydata", "/tmp/mydata", ""])
+def test_lenet_data_is_one_folder_wherever_it_is_asked_from(monkeypatch, tmp_path, value):
+    monkeypatch.setenv("LENET_DATA", value)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    folder = fetch_data.data_folder()
+    assert folder == data_files.data_folder()
+    assert folder == lenet.COURSE / (value or "data").replace("~", str(tmp_path / "home"))
 
 
 @pytest.mark.parametrize("name", ["data", "elsewhere"])

@@ -20,21 +20,16 @@ from tests import claims
 
 COURSE = Path(__file__).resolve().parent.parent
 
-CHAPTERS = [
-    COURSE / "notebooks" / f"{name}.ipynb"
-    for name in (
-        "01_network",
-        "02_shape_tracing",
-        "03_training",
-        "04_evaluation",
-        "05_backpropagation",
-        "06_convolution",
-        "07_lenet5",
-    )
-]
+CHAPTERS = sorted((COURSE / "notebooks").glob("*.ipynb"))
 WITH_CLAIMS = [path for path in CHAPTERS if (claims.FOLDER / f"{path.stem}.py").exists()]
 LONGEST_CELL = 25  # lines
 SAVE = "run `make notebooks`"
+
+
+def test_chapters_are_all_there():
+    names = "01_network 02_shape_tracing 03_training 04_evaluation 05_backpropagation "
+    names += "06_convolution 07_lenet5"
+    assert [path.stem for path in CHAPTERS] == names.split()
 
 
 @pytest.fixture(params=CHAPTERS, ids=lambda path: path.stem)
@@ -46,10 +41,6 @@ def demand_none(problems, path):
     problems = [f"{path.name}: {problem}" for problem in problems]
     if problems:
         pytest.fail("\n".join(problems), pytrace=False)
-
-
-def test_chapters_are_all_there():
-    assert sorted((COURSE / "notebooks").glob("*.ipynb")) == CHAPTERS
 
 
 # ---------------------------------------------------------------------------- how it was saved
@@ -231,20 +222,6 @@ def change_code(old, new):
     def change(notebook):
         cell = next(cell for cell in code_cells(notebook) if old in cell.source)
         cell.source = cell.source.replace(old, new)
-
-    return change
-
-
-def change_output(old, new):
-    def change(notebook):
-        for cell in code_cells(notebook):
-            cell.source = cell.source.replace(old, new)
-            for output in cell.outputs:
-                for kind, content in output.get("data", {}).items():
-                    if kind.startswith("text/"):
-                        output.data[kind] = content.replace(old, new)
-                if "text" in output:
-                    output.text = output.text.replace(old, new)
 
     return change
 

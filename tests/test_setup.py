@@ -350,6 +350,9 @@ def test_a_set_up_that_fails_is_finished_by_the_same_command(course, tmp_path, w
     assert "Making .venv" in run(moved, *env, **wheels)[1]
 
 
+LOCKS = Path("/proc/locks")  # of Linux: who waits for what
+
+
 def test_two_at_once_wait_for_each_other(course, wheels):
     (course / "build").mkdir()
     command = [sys.executable, "scripts/make_env.py"]
@@ -360,6 +363,9 @@ def test_two_at_once_wait_for_each_other(course, wheels):
         process = subprocess.Popen(command, cwd=course, env=settings, **pipe)
         line = process.stdout.readline()
         assert line == "Another set-up is at work in this folder: waiting for it.\n"
+        while LOCKS.exists() and not re.search(rf"-> FLOCK .* {process.pid} ", LOCKS.read_text()):
+            assert process.poll() is None
+            time.sleep(0.05)
         assert os.listdir(course / "build") == ["env.lock"]
         assert not (course / ".venv").exists()
     assert process.communicate()[0].endswith("The environment in .venv is ready.\n")
@@ -645,8 +651,9 @@ def test_jupyterlab_says_where_it_is_and_how_to_end_it(tmp_path):
         assert urllib.request.urlopen(f"{page}?token={token}").status == 200
         api = f"http://127.0.0.1:{port}/api"
         assert urllib.request.urlopen(f"{api}/contents/my-notebooks?token={token}").status == 200
-        with pytest.raises(urllib.error.HTTPError, match="403"):
+        with pytest.raises(urllib.error.HTTPError, match="403") as refused:
             urllib.request.urlopen(f"{api}/contents/my-notebooks")
+        refused.value.close()
         addresses = {
             connection.laddr.ip
             for connection in psutil.Process(process.pid).net_connections()

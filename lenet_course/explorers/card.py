@@ -8,16 +8,17 @@ import copy
 import html
 import math
 import textwrap
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import anywidget
 import ipywidgets as widgets
 import numpy as np
 import torch
 import traitlets
-from torch import nn
+from torch import Tensor, nn
 
 INK, QUIET, MARK, BLUE, GREEN = (
     COLORS[name] for name in ("black", "grey", "orange", "blue", "green")
@@ -30,14 +31,14 @@ HERE = Path(__file__).parent
 # ---------------------------------------------------------------------------- colours and numbers
 
 
-def grey(values, low=0.0, high=1.0):
+def grey(values: Tensor | np.ndarray, low: float = 0.0, high: float = 1.0) -> np.ndarray:
     """A map (H, W) as an image: `low` is black, `high` white."""
     scaled = ((torch.as_tensor(values) - low) / max(high - low, 1e-9)).nan_to_num(0)
     level = (scaled.clamp(0, 1) * 255).round().to(torch.uint8)
     return level.unsqueeze(-1).expand(*level.shape, 3).numpy()
 
 
-def signed(values, limit):
+def signed(values: Tensor | np.ndarray, limit: float) -> np.ndarray:
     """A map (H, W) as an image: -`limit` is blue, 0 white, `limit` orange."""
     share = (torch.as_tensor(values) / max(limit, 1e-9)).nan_to_num(0).clamp(-1, 1)
     share = share.unsqueeze(-1).numpy()
@@ -46,7 +47,7 @@ def signed(values, limit):
     return (white + (end - white) * np.abs(share)).round().astype(np.uint8)
 
 
-def tiled(maps, columns, fill):
+def tiled(maps: Tensor, columns: int, fill: float) -> Tensor:
     """Maps (N, H, W) in rows of so many, with lines of the value `fill` between them."""
     missing = -len(maps) % columns
     maps = nn.functional.pad(maps, (0, 1, 0, 1, 0, missing), value=fill)
@@ -55,19 +56,19 @@ def tiled(maps, columns, fill):
     return grid.reshape(-1, columns * width)[:-1, :-1]
 
 
-def tint(color, share):
+def tint(color: str, share: float) -> str:
     """A colour "#rrggbb" mixed with white: 0 is white, 1 the colour itself."""
     levels = [int(color[i : i + 2], 16) for i in (1, 3, 5)]
     return "#" + "".join(f"{round(255 + (level - 255) * share):02x}" for level in levels)
 
 
-def number(value, digits=2):
+def number(value: float, digits: int = 2) -> str:
     """A number with a real minus sign, and without one before a rounded zero."""
     words = f"{value:.{digits}f}"
     return words.lstrip("-") if float(words) == 0 else words.replace("-", "−")
 
 
-def percent(share):
+def percent(share: float) -> str:
     """A share, 0..1, in words; a dash if it is no number."""
     return f"{share:.1%}".replace("%", " %") if math.isfinite(share) else "–"
 
@@ -82,20 +83,20 @@ class Prediction(NamedTuple):
     activations: list  # of (name, output of that layer without the batch dimension)
 
     @property
-    def predicted(self):
+    def predicted(self) -> int | None:
         """The class with the largest probability; None if the probabilities are no numbers."""
         if not self.probabilities.isfinite().all():
             return None
         return int(self.probabilities.argmax())
 
-    def words(self, labels):
+    def words(self, labels: Sequence[str]) -> str:
         """The prediction and its confidence, to be read by people."""
         if self.predicted is None:
             return "no prediction: the logits are not finite numbers"
         return f"{labels[self.predicted]}, {percent(self.probabilities[self.predicted].item())}"
 
 
-def check_images(images, labels=None):
+def check_images(images: lenet.ImageDataset, labels: Sequence[str] | None = None) -> None:
     """Raise ValueError unless `images` is a lenet.ImageDataset and `labels` names ten classes."""
     if not isinstance(images, lenet.ImageDataset):
         raise ValueError(f"images must be lenet.ImageDataset, not {type(images).__name__}")
@@ -105,7 +106,7 @@ def check_images(images, labels=None):
         raise ValueError(f"labels must name 10 classes, these are {len(labels)}")
 
 
-def one_image(images, index):
+def one_image(images: lenet.ImageDataset, index: int) -> tuple[Tensor, int]:
     """X (1, 1, 28, 28) and the label of one of `images`."""
     if not 0 <= index < len(images):
         raise ValueError(f"image must be 0 to {len(images) - 1}, it is {index}")
@@ -113,12 +114,12 @@ def one_image(images, index):
     return X, y.item()
 
 
-def versions(net):
+def versions(net: nn.Module) -> list[int]:
     """How often each of its tensors was changed: another list after training."""
     return [tensor._version for tensor in net.state_dict().values()]
 
 
-def layer_outputs(net, X):
+def layer_outputs(net: nn.Module, X: Tensor) -> tuple[list[Tensor], Tensor]:
     """The output of every layer of checks.layers(net), on the CPU, and the probabilities (B, 10).
 
     Raises ValueError for a batch, or a network, of the wrong shape.
@@ -144,7 +145,7 @@ KINDS = {
 }  # fmt: skip
 
 
-def predict_image(net, X):
+def predict_image(net: nn.Module, X: Tensor) -> Prediction:
     """The Prediction for one image X (1, 1, 28, 28).
 
     Its activations are what the next layer of weights or the next pooling gets to see: the sums
@@ -171,7 +172,10 @@ def predict_image(net, X):
 # ---------------------------------------------------------------------------- drawing
 
 
-def draw_layers(picture, X, activations, x, y, width=WIDTH):
+def draw_layers(
+    picture: Picture, X: Tensor, activations: list[tuple[str, Tensor]], x: float, y: float,
+    width: float = WIDTH,
+) -> None:  # fmt: skip
     """The image and its activations from left to right, `width` wide and at most 190 high.
 
     However many layers, channels and values: they are drawn so small that they fit.
@@ -210,7 +214,10 @@ def _sheet(output):
     return grey(values, low, high), min(10, 150 / rows), (1, 1, *values.shape)
 
 
-def draw_probabilities(picture, prediction, labels, x, y, width, target=None, row=22):
+def draw_probabilities(
+    picture: Picture, prediction: Prediction, labels: Sequence[str], x: float, y: float,
+    width: float, target: int | None = None, row: float = 22,
+) -> None:  # fmt: skip
     """Ten bars under each other, `row` high each; the target class is named in green."""
     predicted, room = prediction.predicted, 12 + 7.4 * max(map(len, labels))
     good = target is None or predicted == target
@@ -246,16 +253,19 @@ class PictureView(anywidget.AnyWidget):
     hint = traitlets.Unicode().tag(sync=True)
     pen = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, on_click=None, on_arrow=None, on_move=None, on_release=None, **traits):
+    def __init__(
+        self, on_click: Callable | None = None, on_arrow: Callable | None = None,
+        on_move: Callable | None = None, on_release: Callable | None = None, **traits: Any,
+    ) -> None:  # fmt: skip
         self.on_click, self.arrow = on_click or _nothing, on_arrow or _nothing
         self.move, self.release = on_move or _nothing, on_release or _nothing
         super().__init__(**traits)
         self.on_msg(self._told)
 
-    def draw(self, picture, description):
+    def draw(self, picture: Picture, description: str) -> None:
         self._picture, self.svg = picture, picture.svg(description)
 
-    def press(self, x, y):
+    def press(self, x: float, y: float) -> None:
         found = self._picture.at(x, y)
         if found:
             self.on_click(*found)
@@ -304,7 +314,10 @@ class Explorer:
     `columns` puts narrow controls in two columns.
     """
 
-    def __init__(self, title, controls, view=None, columns=False):
+    def __init__(
+        self, title: str, controls: list[widgets.Widget], view: PictureView | None = None,
+        columns: bool = False,
+    ) -> None:  # fmt: skip
         self.view = view or PictureView()
         for name in ("on_click", "arrow", "move", "release"):
             setattr(self.view, name, self.saying(getattr(self.view, name)))
@@ -318,11 +331,11 @@ class Explorer:
         self.card = widgets.VBox([widgets.HTML(f"<h3>{html.escape(title)}</h3>"), body])
         self.card.add_class("lenet-card")
 
-    def watch(self, *controls):
+    def watch(self, *controls: widgets.Widget) -> None:
         for control in controls:
             control.observe(lambda change: self.refresh(), "value")
 
-    def refresh(self):
+    def refresh(self) -> None:
         """Draw again what the controls now say, or why that cannot be."""
         if self._quiet:
             return
@@ -332,10 +345,10 @@ class Explorer:
         except Exception as error:
             self._fail(error)
 
-    def look(self):
+    def look(self) -> Any:
         """What `picture` and `describe` both need, found once for the two of them: `self.seen`."""
 
-    def saying(self, act):
+    def saying(self, act: Callable) -> Callable[..., None]:
         """`act` as a callback: what it raises is said in the card, for nobody else hears of it."""
 
         def callback(*args):
@@ -358,7 +371,7 @@ class Explorer:
         self.view.draw(picture, problem)
 
     @contextmanager
-    def changing(self):
+    def changing(self) -> Iterator[None]:
         """Inside, several controls can change; the picture is drawn once, at the end."""
         before, self._quiet = self._quiet, True
         try:
@@ -367,40 +380,43 @@ class Explorer:
             self._quiet = before
         self.refresh()
 
-    def show(self):
+    def show(self) -> None:
         """Show it in the notebook, with a still picture for when no kernel runs."""
         self.seen = self.look()
         show_widget(self.card, self.picture(), self.describe())
 
 
-def row(*controls):
+def row(*controls: widgets.Widget) -> widgets.HBox:
     """Controls beside each other, as many as fit."""
     box = widgets.HBox(controls)
     box.add_class("lenet-row")
     return box
 
 
-def slider(description, low, high, value, step=1, digits=0, **traits):
+def slider(
+    description: str, low: float, high: float, value: float, step: float = 1, digits: int = 0,
+    **traits: Any,
+) -> Slider:  # fmt: skip
     return Slider(
         min=low, max=high, step=step, value=value, description=description, digits=digits, **traits
     )
 
 
-def button(description, do, style=""):
+def button(description: str, do: Callable[[], None], style: str = "") -> widgets.Button:
     """A button that calls `do()`; the `style` "primary" makes it blue."""
     control = widgets.Button(description=description, button_style=style)
     control.on_click(lambda _: do())
     return control
 
 
-def dropdown(description, options, value):
+def dropdown(description: str, options: Sequence, value: Any) -> widgets.Dropdown:
     return widgets.Dropdown(
         options=options, value=value, description=description,
         style={"description_width": "initial"}, layout={"width": "auto"},
     )  # fmt: skip
 
 
-def whole_number(description, low, high, value):
+def whole_number(description: str, low: int, high: int, value: int) -> widgets.BoundedIntText:
     """A field for a whole number."""
     return widgets.BoundedIntText(
         value=value, min=low, max=high, description=description,
@@ -408,6 +424,6 @@ def whole_number(description, low, high, value):
     )  # fmt: skip
 
 
-def image_number(images, value=0):
+def image_number(images: lenet.ImageDataset, value: int = 0) -> widgets.BoundedIntText:
     """A field for the number of an image."""
     return whole_number(f"image (0 to {len(images) - 1})", 0, len(images) - 1, value)

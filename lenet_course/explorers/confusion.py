@@ -4,11 +4,13 @@ import lenet_helpers as lenet
 from lenet_course.drawing import Picture
 
 import copy
+from collections.abc import Sequence
 from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from . import card
 from .card import BLUE, GREEN, INK, MARK, QUIET, WIDTH, Explorer
@@ -25,7 +27,7 @@ class Predictions(NamedTuple):
     matrix: torch.Tensor  # (10, 10) int64: how many of each class (row) were predicted (column)
 
 
-def predict_all(net, images):
+def predict_all(net: nn.Module, images: lenet.ImageDataset) -> Predictions:
     """The Predictions of `net` for all of `images`, a lenet.ImageDataset."""
     iterator = lenet.batches(images, 1000, shuffle=False)
     batches = [(y, *lenet.predict(net, X).max(dim=1)) for X, y in iterator]
@@ -36,14 +38,14 @@ def predict_all(net, images):
     return Predictions(target, predicted, confidence, matrix)
 
 
-def images_behind(predictions, target, predicted):
+def images_behind(predictions: Predictions, target: int, predicted: int) -> list[int]:
     """Numbers of the images of class `target` predicted as `predicted`, most confident first."""
     chosen = (predictions.target == target) & (predictions.predicted == predicted)
     numbers = chosen.nonzero().flatten()
     return numbers[predictions.confidence[numbers].argsort(descending=True, stable=True)].tolist()
 
 
-def occlusion_map(net, X, label):
+def occlusion_map(net: nn.Module, X: Tensor, label: int) -> Tensor:
     """How much the probability of class `label` falls where X (1, 1, 28, 28) is covered: (28, 28).
 
     A black square of 7 x 7 pixels covers the image at 64 places, three pixels apart; a pixel gets
@@ -65,7 +67,9 @@ SHELF = WIDTH - COLUMNS * THUMB
 PAGE = COLUMNS * ROWS
 
 
-def draw_matrix(picture, matrix, labels, target, predicted):
+def draw_matrix(
+    picture: Picture, matrix: Tensor, labels: Sequence[str], target: int, predicted: int
+) -> None:
     """The confusion matrix; the cell of class `target` and prediction `predicted` is framed."""
     picture.text(0, 10, "class (row), predicted (column)", 13, QUIET)
     most = max(matrix.clone().fill_diagonal_(0).max().item(), 1)
@@ -84,7 +88,9 @@ def draw_matrix(picture, matrix, labels, target, predicted):
     picture.spot(LEFT, TOP, 10 * CELL, 10 * CELL, "matrix")
 
 
-def draw_shelf(picture, images, numbers, position):
+def draw_shelf(
+    picture: Picture, images: lenet.ImageDataset, numbers: list[int], position: int
+) -> None:
     """The page of `images` with the one at `position` of `numbers`, which is framed."""
     i, scale = position % PAGE, THUMB / 29
     shelf = images.images[numbers[position - i : position - i + PAGE]] / 255
@@ -95,7 +101,9 @@ def draw_shelf(picture, images, numbers, position):
     picture.spot(SHELF, 24, COLUMNS * THUMB, ROWS * THUMB, "shelf")
 
 
-def draw_occlusion(picture, X, fall, x, y, side=60):
+def draw_occlusion(
+    picture: Picture, X: Tensor, fall: Tensor, x: float, y: float, side: float = 60
+) -> None:
     """Where covering the image X makes the prediction less probable, in orange, on its shadow."""
     colors = card.signed(fall, fall.abs().max().item())
     shadow = 1 - 0.4 * X[0, 0].unsqueeze(-1).numpy()
@@ -114,7 +122,7 @@ class ConfusionExplorer(Explorer):
     in the matrix and on an image, or use the controls; the arrow keys go on from the last click.
     """
 
-    def __init__(self, net, images, labels):
+    def __init__(self, net: nn.Module, images: lenet.ImageDataset, labels: Sequence[str]) -> None:
         card.check_images(images, labels)
         self.net, self.images, self.labels = net, images, list(labels)
         self.predictions, self.weights = predict_all(net, images), card.versions(net)
@@ -138,7 +146,7 @@ class ConfusionExplorer(Explorer):
         self._new_cell()
 
     @property
-    def numbers(self):
+    def numbers(self) -> list[int]:
         """Numbers of the images behind the chosen cell."""
         return images_behind(self.predictions, self.target.value, self.predicted.value)
 
@@ -167,7 +175,7 @@ class ConfusionExplorer(Explorer):
             self.target.value = min(max(target, 0), 9)
             self.predicted.value = min(max(predicted, 0), 9)
 
-    def picture(self):
+    def picture(self) -> Picture:
         picture, numbers, position = Picture(540, WIDTH), self.numbers, self.position.value
         target, predicted = self.target.value, self.predicted.value
         draw_matrix(picture, self.predictions.matrix, self.labels, target, predicted)
@@ -188,7 +196,7 @@ class ConfusionExplorer(Explorer):
         picture.text(72, 492, words, 13, QUIET)
         return picture
 
-    def look(self):
+    def look(self) -> tuple[Tensor, card.Prediction] | None:
         """The chosen image, and what the network predicts of it; None if there is none."""
         if card.versions(self.net) != self.weights:
             raise ValueError(
@@ -199,11 +207,11 @@ class ConfusionExplorer(Explorer):
         X, _ = card.one_image(self.images, self.numbers[self.position.value])
         return X, card.predict_image(self.net, X)
 
-    def cell(self):
+    def cell(self) -> str:
         """The chosen cell, in words."""
         return f"{self.labels[self.target.value]}, predicted {self.labels[self.predicted.value]}"
 
-    def describe(self):
+    def describe(self) -> str:
         numbers = self.numbers
         found = f"{self.cell()}: {len(numbers)} of {len(self.images)} images"
         if not numbers:

@@ -1,12 +1,14 @@
 """Explorer of chapter 1: one value of a convolution, worked out before your eyes."""
 
+import lenet_helpers as lenet
 from lenet_course import checks
 from lenet_course.drawing import Picture
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from . import card
@@ -31,12 +33,15 @@ class ConvolutionStep(NamedTuple):
     feature_map: torch.Tensor  # (H', W'), what the convolution gives for this channel
 
 
-def convolutions(net):
+def convolutions(net: nn.Module) -> list[int]:
     """The places of the convolutions in checks.layers(net)."""
     return [i for i, layer in enumerate(checks.layers(net)) if isinstance(layer, nn.Conv2d)]
 
 
-def convolution_step(net, X, layer, channel, row, column, kernel=None):
+def convolution_step(
+    net: nn.Module, X: Tensor, layer: int, channel: int, row: int, column: int,
+    kernel: Tensor | None = None,
+) -> ConvolutionStep:  # fmt: skip
     """Output value (`row`, `column`) of `channel` of the `layer`-th convolution (1 is the first).
 
     `X` is one image, (1, 1, 28, 28). A `kernel` (C, k, k), with a bias of 0, is used in the place
@@ -72,7 +77,7 @@ def convolution_step(net, X, layer, channel, row, column, kernel=None):
     )
 
 
-def padding_of(conv):
+def padding_of(conv: nn.Conv2d) -> tuple[int, int, int, int]:
     """Columns left and right, rows above and below, as F.pad wants them."""
     if conv.padding == "same":  # what is odd goes to the right and below
         down, across = (k - 1 for k in conv.kernel_size)
@@ -89,7 +94,7 @@ def _check(name, value, low, high):
 PRESETS = ("the network's own", "edge: −1 beside 1", "edge: −1 above 1", "blur: the mean")
 
 
-def preset_kernel(name, shape):
+def preset_kernel(name: str, shape: Sequence[int]) -> Tensor | None:
     """One of the PRESETS as a kernel (C, k, k); None for the network's own."""
     kernel = torch.zeros(shape)
     down, across = (side // 2 for side in shape[1:])
@@ -112,7 +117,9 @@ GRID = 188  # of the patch, the kernel and the products
 TOP, BELOW = 26, 306
 
 
-def draw_step(step, layer, channel, row, column, input_channel=0):
+def draw_step(
+    step: ConvolutionStep, layer: int, channel: int, row: int, column: int, input_channel: int = 0
+) -> Picture:
     """The Picture of a ConvolutionStep; of several input channels it shows one."""
     picture = Picture(518, WIDTH)
     brightest = max(step.inputs[input_channel].max().item(), 1e-9)
@@ -206,7 +213,7 @@ class ConvolutionExplorer(card.Explorer):
     place of the network's own kernel it shows one that finds edges or one that blurs.
     """
 
-    def __init__(self, net, images):
+    def __init__(self, net: nn.Module, images: lenet.ImageDataset) -> None:
         card.check_images(images)
         self.net, self.images = net, images
         convolution_step(net, card.one_image(images, 0)[0], 1, 0, 0, 0)  # refuses what can't be
@@ -229,7 +236,7 @@ class ConvolutionExplorer(card.Explorer):
         self._place(*OPENS_AT)
 
     @property
-    def step(self):
+    def step(self) -> ConvolutionStep:
         """The ConvolutionStep that the controls choose, of the network as it is now."""
         X, _ = card.one_image(self.images, self.image.value)
         conv = checks.layers(self.net)[convolutions(self.net)[self.layer.value - 1]]
@@ -263,20 +270,20 @@ class ConvolutionExplorer(card.Explorer):
             self.position.max = rows * columns - 1
             self._place((rows - 1) // 2, (columns - 1) // 2)
 
-    def refresh(self):
+    def refresh(self) -> None:
         if not self._quiet:
             before, self._quiet = self._quiet, True
             self.position.value = self.row.value * (self.column.max + 1) + self.column.value
             self._quiet = before
         super().refresh()
 
-    def picture(self):
+    def picture(self) -> Picture:
         return draw_step(
             self.step, self.layer.value, self.channel.value, self.row.value, self.column.value,
             self.input_channel.value,
         )  # fmt: skip
 
-    def describe(self):
+    def describe(self) -> str:
         step = self.step
         return (
             f"{number(step.value, 3)} is the value at row {self.row.value}, column "

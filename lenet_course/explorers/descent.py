@@ -1,5 +1,6 @@
 """Explorer of chapter 5: gradient descent on a loss surface, from "creeps" to "jumps out"."""
 
+import lenet_helpers as lenet
 from lenet_course.drawing import Picture
 
 import math
@@ -53,8 +54,9 @@ def saddle() -> Surface:
 
 
 def one_weight(
-    net: nn.Sequential, images, layer: int, index: tuple[int, ...], low: float, high: float
-) -> Surface:
+    net: nn.Sequential, images: lenet.ImageDataset, layer: int, index: tuple[int, ...], low: float,
+    high: float,
+) -> Surface:  # fmt: skip
     """The loss of `net` on `images` along one value of the weight of `net[layer]`."""
     check_images(images)
     X, y = images[: len(images)]

@@ -9,11 +9,14 @@ import hashlib
 import json
 import math
 import threading
+from collections.abc import Callable, Sequence
 from itertools import groupby
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from . import card
@@ -44,7 +47,10 @@ DISTORTIONS = {
 FILE = "distortion.json"
 
 
-def distort(X, right=0.0, down=0.0, rotation=0.0, scale=1.0, blur=0.0, noise=0.0):
+def distort(
+    X: Tensor, right: float = 0.0, down: float = 0.0, rotation: float = 0.0, scale: float = 1.0,
+    blur: float = 0.0, noise: float = 0.0,
+) -> Tensor:  # fmt: skip
     """X (B, 1, 28, 28) scaled, rotated (degrees, clockwise), shifted (pixels), blurred, noisy.
 
     `blur` is the standard deviation of a Gaussian in pixels, `noise` that of what is added to every
@@ -86,19 +92,19 @@ def _blurred(X, deviation):
     return F.conv2d(X, weights.view(1, 1, -1, 1), padding=(radius, 0))
 
 
-def accuracy_at(net, images, **amounts):
+def accuracy_at(net: nn.Module, images: lenet.ImageDataset, **amounts: float) -> float:
     """Share of `images` that `net` classifies correctly when all of them are distorted."""
     batches = lenet.batches(images, 1000, shuffle=False)
     return lenet.evaluate_accuracy_gpu(net, ((distort(X, **amounts), y) for X, y in batches))
 
 
-def slider_amounts(kind):
+def slider_amounts(kind: str) -> list[float]:
     """The amounts that its slider can take, the neutral one among them."""
     low, high, _, step = DISTORTIONS[kind][2:]
     return [round(low + i * step, 3) for i in range(round((high - low) / step) + 1)]
 
 
-def curve_amounts(kind):
+def curve_amounts(kind: str) -> list[float]:
     """The amounts at which its accuracy is measured: nine, and shifts of one and two pixels."""
     small = [-2, -1, 1, 2] if kind in ("right", "down") else []
     nine = np.linspace(DISTORTIONS[kind].low, DISTORTIONS[kind].high, 9).round(3)
@@ -110,7 +116,7 @@ POINTS = sum(len(curve_amounts(kind)) for kind in DISTORTIONS)
 # The curves take a while, so they are kept in a file, together with what they were measured for.
 
 
-def identity(net, images):
+def identity(net: nn.Module, images: lenet.ImageDataset) -> dict[str, str | list[float]]:
     """What tells networks and images from others: sizes of all tensors, a checksum of all images.
 
     Mean and root mean square of each tensor of weights: the same training on another processor
@@ -141,7 +147,7 @@ def _entries(path):
         return []
 
 
-def stored_curves(net, images):
+def stored_curves(net: nn.Module, images: lenet.ImageDataset) -> dict[str, list]:
     """The curves {kind: [(amount, accuracy), ...]} measured earlier for these, or {}."""
     ours = identity(net, images)
     for path in (saved.runs_folder() / FILE, lenet.COURSE / "results" / FILE):
@@ -151,7 +157,10 @@ def stored_curves(net, images):
     return {}
 
 
-def measure_curves(net, images, path=None, each=lambda curves: None):
+def measure_curves(
+    net: nn.Module, images: lenet.ImageDataset, path: Path | None = None,
+    each: Callable[[dict[str, list]], None] = lambda curves: None,
+) -> dict[str, list]:  # fmt: skip
     """Measure the accuracy on all `images` along every distortion, and keep it in a file.
 
     57 times all images: about a minute for 10000 on two cores. `each` is called with the
@@ -172,13 +181,13 @@ def measure_curves(net, images, path=None, each=lambda curves: None):
     return curves
 
 
-def predictions_along(net, X, kind):
+def predictions_along(net: nn.Module, X: Tensor, kind: str) -> list[int]:
     """The prediction for one image X (1, 1, 28, 28) at each amount of a distortion's slider."""
     versions = torch.cat([distort(X, **{kind: amount}) for amount in slider_amounts(kind)])
     return lenet.predict(net, versions).argmax(dim=1).tolist()
 
 
-def first_correct(net, images):
+def first_correct(net: nn.Module, images: lenet.ImageDataset) -> int:
     """The first image (of the first hundred) that `net` classifies correctly; 0 if none."""
     X, y = images[list(range(min(100, len(images))))]
     correct = (lenet.predict(net, X).argmax(dim=1) == y).nonzero()
@@ -191,7 +200,7 @@ SIDE = 140  # of the two images
 PANEL = (WIDTH / 3 - 50, 64)  # width and height of a curve's axes
 
 
-def draw_legend(picture, count, y):
+def draw_legend(picture: Picture, count: int, y: float) -> None:
     picture.line([(0, y), (24, y)], BLUE, 3)
     picture.text(32, y, f"accuracy on {count} images, each distortion alone", 13)
     for x, color, words in ((390, GREEN, "this image: correct"), (550, MARK, "wrong")):
@@ -199,7 +208,10 @@ def draw_legend(picture, count, y):
         picture.text(x + 22, y, words, 13)
 
 
-def draw_panel(picture, kind, amount, curve, predicted, target, labels, left, top):
+def draw_panel(
+    picture: Picture, kind: str, amount: float, curve: list, predicted: list[int], target: int,
+    labels: Sequence[str], left: float, top: float,
+) -> None:  # fmt: skip
     """The accuracy along a distortion; below it what this image is predicted to be."""
     what, (width, height) = DISTORTIONS[kind], PANEL
 
@@ -225,7 +237,10 @@ def draw_panel(picture, kind, amount, curve, predicted, target, labels, left, to
     picture.spot(left, top - 4, width, height + 26, kind)
 
 
-def draw_strip(picture, predicted, target, labels, left, y):
+def draw_strip(
+    picture: Picture, predicted: list[int], target: int, labels: Sequence[str], left: float,
+    y: float,
+) -> None:  # fmt: skip
     """The predicted classes along a slider, side by side; each named where there is room."""
     share = PANEL[0] / (len(predicted) - 1)  # an amount stands in the middle of its share
     edge, end = left, left + PANEL[0]
@@ -249,7 +264,7 @@ class DistortionExplorer(Explorer):
     button measures the accuracy over all of `images`; `.measure()` does the same and waits for it.
     """
 
-    def __init__(self, net, images, labels):
+    def __init__(self, net: nn.Module, images: lenet.ImageDataset, labels: Sequence[str]) -> None:
         card.check_images(images, labels)
         self.net, self.images, self.labels = net, images, list(labels)
         self.curves, self._versions, self._measuring = {}, None, False
@@ -271,12 +286,12 @@ class DistortionExplorer(Explorer):
         self.watch(self.image, *self.amounts.values())
         self.refresh()
 
-    def undo(self):
+    def undo(self) -> None:
         with self.changing():
             for kind, control in self.amounts.items():
                 control.value = DISTORTIONS[kind].neutral
 
-    def measure(self):
+    def measure(self) -> None:
         """Measure the accuracy along every distortion; about a minute for 10000 images."""
         self._measuring = True
         try:
@@ -295,7 +310,7 @@ class DistortionExplorer(Explorer):
         self.thread = threading.Thread(target=self.saying(self.measure), daemon=True)
         self.thread.start()
 
-    def refresh(self):
+    def refresh(self) -> None:
         versions = [value._version for value in self.net.state_dict(keep_vars=True).values()]
         if versions != self._versions:  # the network has been trained since, or is new here
             self._versions, self._along = versions, {}
@@ -312,7 +327,7 @@ class DistortionExplorer(Explorer):
         amount = what.low + across * (what.high - what.low)
         self.amounts[kind].value = round(amount / what.step) * what.step
 
-    def look(self):
+    def look(self) -> tuple[Tensor, int, Tensor, card.Prediction, str]:
         """The chosen image, its target, distorted, what the network predicts of it, in words."""
         original, target = card.one_image(self.images, self.image.value)
         X = distort(original, **{kind: control.value for kind, control in self.amounts.items()})
@@ -328,7 +343,7 @@ class DistortionExplorer(Explorer):
         words = f"{'still' if same else 'flips to'} {self.labels[prediction.predicted]}"
         return original, target, X, prediction, words
 
-    def picture(self):
+    def picture(self) -> Picture:
         original, target, X, prediction, words = self.seen
         picture = Picture(462, WIDTH)
         picture.text(0, 10, f"the image: {self.labels[target]}", 14, QUIET)
@@ -346,7 +361,7 @@ class DistortionExplorer(Explorer):
             draw_panel(picture, kind, amount, curve, along, target, self.labels, *place)
         return picture
 
-    def describe(self):
+    def describe(self) -> str:
         _, target, _, prediction, words = self.seen
         return (
             f"Image {self.image.value}, {self.labels[target]}, distorted: {words}, "

@@ -5,10 +5,12 @@ from lenet_course.drawing import Picture
 
 import textwrap
 import time
+from collections.abc import Sequence
 
 import ipywidgets as widgets
 import numpy as np
 from PIL import Image, ImageDraw
+from torch import Tensor, nn
 
 from . import card
 from .card import INK, MARK, QUIET, WIDTH, Explorer
@@ -23,7 +25,9 @@ HOW = {
 PENS = {"digits": 24, "clothes": 60}  # usual width, in pixels of the field
 
 
-def draw_stroke(ink, start, end, width, level):
+def draw_stroke(
+    ink: Image.Image, start: tuple[float, float], end: tuple[float, float], width: int, level: int
+) -> None:
     """Add a round stroke of grey `level`, 0 to 255, to the PIL image `ink`."""
     pen, radius = ImageDraw.Draw(ink), width / 2
     pen.line([start, end], fill=level, width=width)
@@ -31,11 +35,11 @@ def draw_stroke(ink, start, end, width, level):
         pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=level)
 
 
-def empty_field():
+def empty_field() -> Image.Image:
     return Image.new("L", (FIELD, FIELD))
 
 
-def rotated(ink, degrees):
+def rotated(ink: Image.Image, degrees: float) -> Image.Image:
     """`ink` rotated, anticlockwise, about its own middle; moved or made smaller so as to fit in."""
     box = ink.getbbox()
     if box is None:
@@ -54,7 +58,7 @@ def rotated(ink, degrees):
 TOP, LEFT, SIDE = 24, FIELD + 20, 140  # the field's top; where the input stands, and its size
 
 
-def draw_input(picture, ink, X, kind):
+def draw_input(picture: Picture, ink: Image.Image, X: Tensor, kind: str) -> None:
     """The field with its `ink`, and what the network gets of it."""
     picture.text(0, 10, "draw here", 14, QUIET)
     picture.pixels(0, TOP, FIELD, FIELD, np.repeat(np.asarray(ink)[:, :, None], 3, axis=2))
@@ -70,7 +74,7 @@ def draw_input(picture, ink, X, kind):
         picture.text(LEFT, TOP + SIDE + 14 + 18 * i, line, 13, QUIET)
 
 
-def draw_steps(picture, steps):
+def draw_steps(picture: Picture, steps: dict[str, np.ndarray]) -> None:
     """The `steps` from a photograph to ink, from left to right."""
     for i, (name, values) in enumerate(steps.items()):
         x, y = LEFT + 124 * i, TOP + SIDE + 54
@@ -88,7 +92,7 @@ class DrawingExplorer(Explorer):
     then `.show()`. Without a mouse: start from a test image or a photograph, rotate it, erase.
     """
 
-    def __init__(self, readers):
+    def __init__(self, readers: dict[str, tuple[nn.Module, Sequence[str]]]) -> None:
         for name, (_, labels) in readers.items():
             if name not in DATASETS:
                 raise ValueError(f"readers must be {' or '.join(DATASETS)}, not {name!r}")
@@ -124,11 +128,14 @@ class DrawingExplorer(Explorer):
         self._new_kind()
 
     @property
-    def image(self):
+    def image(self) -> Tensor:
         """What the network gets of it: X, (1, 1, 28, 28)."""
         return MADE_BY[self.kind.value](np.asarray(self.ink))
 
-    def set_ink(self, ink, given=False, steps=None, problem=""):
+    def set_ink(
+        self, ink: Image.Image, given: bool = False, steps: dict[str, np.ndarray] | None = None,
+        problem: str = "",
+    ) -> None:  # fmt: skip
         """Put a PIL image (280 x 280, mode "L") in the field's place.
 
         `given`: it is not the reader's drawing, and a first stroke clears it; `steps`: how it was
@@ -140,7 +147,7 @@ class DrawingExplorer(Explorer):
             if not given or steps:
                 self.start.value = -1
 
-    def stroke(self, start, end):
+    def stroke(self, start: tuple[float, float], end: tuple[float, float]) -> None:
         """Draw from one place (x, y) of the field to another, 0 to 280, with the chosen tool."""
         if self._given and not self.tool.value:
             self.set_ink(empty_field())
@@ -152,7 +159,7 @@ class DrawingExplorer(Explorer):
         if time.monotonic() - self._read_at > 2 * self._took:
             self.refresh()
 
-    def refresh(self):
+    def refresh(self) -> None:
         level = 0 if self.tool.value else self.level.value
         color, box = f"rgb({level}, {level}, {level})", [0, TOP, FIELD, FIELD]
         self.view.pen = {"width": self.width.value, "color": color, "box": box}
@@ -213,7 +220,7 @@ class DrawingExplorer(Explorer):
         else:
             self.set_ink(Image.fromarray(list(steps.values())[-1]), given=True, steps=steps)
 
-    def look(self):
+    def look(self) -> tuple[Tensor, card.Prediction | None, str]:
         """What the network gets, its prediction (None of an empty field), and that in words."""
         X, (net, labels) = self.image, self.readers[self.kind.value]
         if not X.any():
@@ -222,7 +229,7 @@ class DrawingExplorer(Explorer):
         words = prediction.words(labels)
         return X, prediction, words if prediction.predicted is None else f"reads {words}"
 
-    def picture(self):
+    def picture(self) -> Picture:
         picture, (X, prediction, words) = Picture(512, WIDTH), self.seen
         draw_input(picture, self.ink, X, self.kind.value)
         x, labels = LEFT + SIDE + 16, self.readers[self.kind.value][1]
@@ -236,7 +243,7 @@ class DrawingExplorer(Explorer):
             card.draw_layers(picture, X, prediction.activations, 0, TOP + FIELD + 18)
         return picture
 
-    def describe(self):
+    def describe(self) -> str:
         words = self.problem or self.seen[2]
         return (
             f"{words}: a field to draw {self.kind.value} on, the 28 x 28 pixels that the network "

@@ -6,8 +6,9 @@ from lenet_course.drawing import Picture
 
 import copy
 import math
+from collections.abc import Sequence
 
-from torch import nn
+from torch import Tensor, nn
 
 from . import card
 from .card import BLUE, GREEN, INK, MARK, QUIET, WIDTH, Explorer
@@ -15,12 +16,12 @@ from .card import BLUE, GREEN, INK, MARK, QUIET, WIDTH, Explorer
 # ---------------------------------------------------------------------------- computing
 
 
-def epochs_of(run):
+def epochs_of(run: lenet.Run) -> list[float]:
     """When each of the run's checkpoints was taken, in epochs: 0.0, 1.0, ... for a whole run."""
     return [0.0] + [epoch for epoch, _ in run.test]
 
 
-def net_at(run, index, net):
+def net_at(run: lenet.Run, index: int, net: nn.Module) -> nn.Module:
     """A copy of `net` with the weights of the run's checkpoint `index`.
 
     Raises ValueError if there is no such checkpoint or if it is of another network than `net`.
@@ -38,13 +39,13 @@ def net_at(run, index, net):
     return net
 
 
-def kernels_of(net):
+def kernels_of(net: nn.Module) -> list[Tensor]:
     """The kernels of every convolution: tensors (output channels, input channels, k, k)."""
     convolutions = [layer for layer in net.modules() if isinstance(layer, nn.Conv2d)]
     return [layer.weight.detach() for layer in convolutions]
 
 
-def largest_values(run, net):
+def largest_values(run: lenet.Run, net: nn.Module) -> list[float]:
     """The largest absolute value in each convolution's kernels over all checkpoints."""
     every = [kernels_of(net_at(run, index, net)) for index in range(len(run.checkpoints))]
     layers = zip(*every, strict=True)
@@ -58,7 +59,7 @@ CURVE = (26, 24, 350, 110)  # x, y, width and height of the training curve
 SHOWN = 16  # channels of a convolution, at most
 
 
-def draw_curves(picture, run, now):
+def draw_curves(picture: Picture, run: lenet.Run, now: float) -> None:
     """Loss and accuracies of the run; the epoch `now` is marked."""
     left, top, width, height = CURVE
     curves = [
@@ -89,7 +90,7 @@ def draw_curves(picture, run, now):
     picture.spot(left - 8, top, width + 16, height + 24, "curve")
 
 
-def draw_kernels(picture, layers, limits, y):
+def draw_kernels(picture: Picture, layers: list[Tensor], limits: list[float], y: float) -> None:
     """The kernels of all convolutions: one column an output channel, one row an input channel."""
     width, x = WIDTH / max(len(layers), 1) - 20, 0
     for i, (kernels, limit) in enumerate(zip(layers, limits, strict=True), start=1):
@@ -114,7 +115,10 @@ class EpochExplorer(Explorer):
     a network other than the lesson's, `net=` that network. Click in the curve or move the slider.
     """
 
-    def __init__(self, run, images, labels, net=None):
+    def __init__(
+        self, run: lenet.Run, images: lenet.ImageDataset, labels: Sequence[str],
+        net: nn.Module | None = None,
+    ) -> None:  # fmt: skip
         card.check_images(images, labels)
         if not run.checkpoints:
             raise ValueError("the run holds no checkpoints: at least one is needed")
@@ -145,16 +149,16 @@ class EpochExplorer(Explorer):
         self.epoch.value += columns - rows
 
     @property
-    def net(self):
+    def net(self) -> nn.Module:
         """The network as it was at the chosen checkpoint."""
         return net_at(self.run, self.epoch.value, self._net)
 
-    def look(self):
+    def look(self) -> tuple[nn.Module, Tensor, int, card.Prediction]:
         """The network at this checkpoint, the chosen image, its target, and the prediction."""
         net, (X, target) = self.net, card.one_image(self.images, self.image.value)
         return net, X, target, card.predict_image(net, X)
 
-    def picture(self):
+    def picture(self) -> Picture:
         picture, (net, X, target, prediction) = Picture(506, WIDTH), self.seen
         draw_curves(picture, self.run, epochs_of(self.run)[self.epoch.value])
         x = CURVE[0] + CURVE[2] + 20
@@ -164,7 +168,7 @@ class EpochExplorer(Explorer):
         card.draw_layers(picture, X, prediction.activations, 0, 316)
         return picture
 
-    def describe(self):
+    def describe(self) -> str:
         _, _, target, prediction = self.seen
         return (
             f"After {epochs_of(self.run)[self.epoch.value]:g} of {self.run.num_epochs} epochs, "

@@ -9,7 +9,7 @@ from PIL import Image, ImageFilter, ImageOps
 FIELD = 280  # pixels of the field to draw on, ten for each of the image's
 
 
-def as_mnist(ink):
+def as_mnist(ink: np.ndarray) -> torch.Tensor:
     """A drawing (H, W), 0 (black) to 255 (white ink), as X (1, 1, 28, 28), made as MNIST was.
 
     The ink's bounding box is scaled, its proportions kept, to fit 20 x 20 pixels, and its centre of
@@ -29,7 +29,7 @@ def as_mnist(ink):
     return _placed(small, *places)
 
 
-def as_fashion_mnist(ink):
+def as_fashion_mnist(ink: np.ndarray) -> torch.Tensor:
     """The same for clothing, made as Fashion-MNIST was: the longest edge fills all 28 pixels.
 
     The piece stands in the middle by its bounding box, not by its centre of mass (Xiao, Rasul and
@@ -41,7 +41,7 @@ def as_fashion_mnist(ink):
     return _placed(small, *((28 - side) // 2 for side in small.shape))
 
 
-def cropped(ink, longest):
+def cropped(ink: np.ndarray, longest: int) -> np.ndarray | None:
     """The ink's bounding box, its longer side scaled to `longest` pixels; None without ink."""
     ink = np.asarray(ink)
     if ink.ndim != 2 or ink.dtype != np.uint8 or ink.size == 0:
@@ -66,7 +66,7 @@ def _placed(small, top, left):
 # ---------------------------------------------------------------------------- photographs
 
 
-def ink_of_photograph(content):
+def ink_of_photograph(content: bytes) -> dict[str, np.ndarray]:
     """The bytes of a picture's file as steps {name: (280, 280) uint8}, the last one its ink.
 
     Paper is never evenly lit: its brightness is fitted to the picture's edge, a second-degree
@@ -84,7 +84,7 @@ def ink_of_photograph(content):
     if strongest < 12 or strongest < 1.5 * black:
         raise ValueError(
             "there is no ink to be seen in this picture: write darker, or take the photograph "
-            "nearer and with more light, nothing but paper around the ink"
+            "nearer and with more light, nothing but paper around the ink and no shadow across it"
         )
     return {
         "in grey": _squared(grey),

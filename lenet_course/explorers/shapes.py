@@ -47,7 +47,7 @@ LIMITS = {
 POOLINGS = {"average": nn.AvgPool2d, "max": nn.MaxPool2d}
 
 
-def make_network(sizes):
+def make_network(sizes: Sizes) -> nn.Sequential:
     """LeNet with these sizes, new; whether an image gets through it is another question."""
     s = sizes
     return nn.Sequential(
@@ -67,7 +67,7 @@ LAYERS = {1: "conv 1", 3: "pooling 1", 4: "conv 2", 6: "pooling 2"}  # place in 
 DENSE = {8: "dense 1", 10: "dense 2", 12: "dense 3"}
 
 
-def spoken(name):
+def spoken(name: str) -> str:
     """A size as the controls call it: "padding1" is "conv 1 padding"."""
     what, part = name[:-1], name[-1]
     words = {"pool": f"pooling {part} window", "dense": f"dense {part} width"}
@@ -75,7 +75,7 @@ def spoken(name):
     return words.get(what, f"conv {part} {what}")
 
 
-def map_sides(sizes):
+def map_sides(sizes: Sizes) -> dict[int, tuple[int, int]]:
     """Side of the map before and after each of LAYERS, up to the first where it vanishes (< 1)."""
     side, found = 28, {}
     for place, name in LAYERS.items():
@@ -94,13 +94,13 @@ def map_sides(sizes):
     return found
 
 
-def delivered(sizes):
+def delivered(sizes: Sizes) -> int:
     """How many values the convolutions deliver; 0 if the map vanishes on the way."""
     side = list(map_sides(sizes).values())[-1][1]
     return sizes.channels2 * max(side, 0) ** 2
 
 
-def find_problem(sizes):
+def find_problem(sizes: Sizes) -> tuple[int | None, str]:
     """What does not fit, said before PyTorch would fail: its place in the network, and sentences.
 
     (None, "") if an image gets through.
@@ -142,7 +142,7 @@ def _vanished(sizes, name, before):
     )
 
 
-def single_changes(sizes, most=2):
+def single_changes(sizes: Sizes, most: int = 2) -> list[tuple[str, int]]:
     """Changes of one size each, (name, value), after which the convolutions deliver enough.
 
     The smallest changes come first, at most `most` of them.
@@ -158,7 +158,7 @@ def single_changes(sizes, most=2):
     return [(name, value) for _, name, value in sorted(changes)[:most]]
 
 
-def make_fit(sizes):
+def make_fit(sizes: Sizes) -> Sizes:
     """The same sizes, with as little changed as an image needs to get through.
 
     Kernels and windows that are larger than their map become as large as the map; then the first
@@ -176,7 +176,7 @@ def make_fit(sizes):
 
 
 @lru_cache(maxsize=4)  # picture and description ask for the same, and for LeNet
-def trace_sizes(sizes):
+def trace_sizes(sizes: Sizes) -> list[tuple[str, lenet.LayerTrace]]:
     """(name, LayerTrace) of the layers that an image reaches, traced through PyTorch's layers.
 
     The sigmoids, which change no shape, and Reshape and Flatten are left out.
@@ -195,13 +195,13 @@ def trace_sizes(sizes):
 # ---------------------------------------------------------------------------- drawing
 
 
-def changes(sizes):
+def changes(sizes: Sizes) -> list[str]:
     """What differs from LeNet, in words: "conv 2 kernel 5 → 3"."""
     pairs = [(f.name, getattr(Sizes(), f.name), getattr(sizes, f.name)) for f in fields(Sizes)]
     return [f"{spoken(name)} {old} → {new}" for name, old, new in pairs if old != new]
 
 
-def draw_sizes(sizes):
+def draw_sizes(sizes: Sizes) -> Picture:
     """The Picture of a network with these sizes: what to say, its volumes to scale, its table."""
     trace, (place, problem) = trace_sizes(sizes), find_problem(sizes)
     picture = Picture(536, WIDTH)
@@ -299,7 +299,7 @@ class ShapeExplorer(card.Explorer):
     is then a new network with the sizes that the controls show, ready to be trained.
     """
 
-    def __init__(self, sizes=None):
+    def __init__(self, sizes: Sizes | None = None) -> None:
         sizes = sizes or Sizes()
         self.controls = {f.name: _control(f.name, getattr(sizes, f.name)) for f in fields(Sizes)}
         self.fit = card.button("make it fit", lambda: self.set(make_fit(self.sizes)), "primary")
@@ -313,28 +313,28 @@ class ShapeExplorer(card.Explorer):
         self.refresh()
 
     @property
-    def sizes(self):
+    def sizes(self) -> Sizes:
         """The Sizes that the controls show."""
         return Sizes(**{name: control.value for name, control in self.controls.items()})
 
-    def set(self, sizes):
+    def set(self, sizes: Sizes) -> None:
         """Move all controls to these Sizes."""
         with self.changing():
             for name, control in self.controls.items():
                 control.value = getattr(sizes, name)
 
-    def net(self):
+    def net(self) -> nn.Sequential:
         """A new network with these sizes, its weights drawn as the lesson draws them."""
         return make_network(self.sizes).apply(lenet.init_weights)
 
-    def refresh(self):
+    def refresh(self) -> None:
         self.fit.disabled = find_problem(self.sizes)[0] is None
         super().refresh()
 
-    def picture(self):
+    def picture(self) -> Picture:
         return draw_sizes(self.sizes)
 
-    def describe(self):
+    def describe(self) -> str:
         shapes = ", ".join(
             f"{name} {'x'.join(map(str, layer.output_shape))}"
             for name, layer in trace_sizes(self.sizes)

@@ -37,9 +37,6 @@ ROOT = Path(__file__).resolve().parents[2]
 SCREENSHOTS = ROOT / "build" / "screenshots"
 MINUTE = 60_000  # milliseconds, as Playwright counts
 
-# What Chromium reports on every page of JupyterLab, whatever the notebook does.
-BENIGN = ()
-
 
 class Server:
     """JupyterLab as `make lab` or `make present` starts it, but on a copy of the notebooks."""
@@ -78,11 +75,12 @@ class Server:
         )  # fmt: skip
         info = self._wait_for_info(folder / "runtime")
         self.url, self.token = info["url"], info["token"]
-        self.default_url = open_lab_url(arguments)
+        url = "--LabApp.default_url="
+        self.default_url = next(a.removeprefix(url) for a in arguments if a.startswith(url))
         self.pages = itertools.count()
 
     def _wait_for_info(self, runtime):
-        for _ in range(600):
+        for _ in range(6000):
             assert self.process.poll() is None, f"JupyterLab ended: see {self.log.name}"
             for file in runtime.glob("jpserver-*.json"):
                 try:
@@ -90,7 +88,7 @@ class Server:
                 except ValueError:  # half written
                     pass
             time.sleep(0.1)
-        raise TimeoutError(f"JupyterLab did not start in a minute: see {self.log.name}")
+        raise TimeoutError(f"JupyterLab did not start in ten minutes: see {self.log.name}")
 
     def address(self, name, mode="doc"):
         """Where a notebook opens; each time in a new workspace, which knows of no other test."""
@@ -112,23 +110,15 @@ class Server:
         self.log.close()
 
 
-def open_lab_url(arguments):
-    """The address that JupyterLab opens when it starts."""
-    return next(a.split("=", 1)[1] for a in arguments if a.startswith("--LabApp.default_url="))
-
-
 class Notebook:
     """A notebook open in a page of the browser."""
 
     def __init__(self, page, path):
         self.page, self.path = page, path
         self.console_errors = []
-        page.on("console", lambda message: self._note(message.type == "error", message.text))
-        page.on("pageerror", lambda error: self._note(True, str(error)))
-
-    def _note(self, is_error, text):
-        if is_error and not any(known in text for known in BENIGN):
-            self.console_errors.append(text)
+        note = self.console_errors.append
+        page.on("console", lambda message: message.type == "error" and note(message.text))
+        page.on("pageerror", lambda error: note(str(error)))
 
     def goto(self, url):
         self.page.goto(url)

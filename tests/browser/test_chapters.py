@@ -43,8 +43,3 @@ def test_chapter_runs_from_top_to_bottom(lab, axe_script, chapter):
             notebook.screenshot(f"{notebook.path.stem}_{theme}")
             assert axe.findings(notebook.page, axe_script) == []
     assert not notebook.console_errors
-
-
-def test_all_chapters_are_there():
-    numbers = ["01", "02", "03", "04", "05", "06", "07"]
-    assert [chapter[:2] for chapter in CHAPTERS] == numbers

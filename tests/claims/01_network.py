@@ -20,7 +20,7 @@ CLAIMS = [
     ),
     ("| output | dense 3 |", "[type(m).__name__ for m in claims_net][-1] == 'Linear'"),
     (
-        "A kernel of two numbers can find something already: −1 and 1, side by side. Its sum is the "
+        "Even a kernel of two numbers, −1 and 1 side by side, can find something. Its sum is the "
         "pixel on the right minus the pixel on the left.",
         "torch.equal(vertical, bag[..., 1:] - bag[..., :-1])",
     ),
@@ -79,7 +79,7 @@ CLAIMS = [
         "claims_net[1].out_channels == 6 and claims_net[4].out_channels == 16",
     ),
     (
-        "From a pixel to the one below it is 280 steps; from a tile to the one on its right, 28; from a tile to the one below it, 7840.",
+        "A pixel and the one below it are 280 steps apart, a tile and the one on its right 28, a tile and the one below it 7840.",
         "10 * 28 == 280 and 28 * 280 == 7840",
     ),
     (
@@ -119,7 +119,7 @@ CLAIMS = [
         "claims_net[1](torch.zeros(1, 1, 28, 28)).shape == (1, 6, 28, 28)",
     ),
     (
-        "1. Take the 5 × 5 **patch** of the image around that place. 2. Multiply it, value by value, with the 5 × 5 **kernel** of channel 0. 3. Add up the 25 **products**. 4. Add the **bias** of channel 0.",
+        "1. Take the 5 × 5 **patch** of the image around that place. 2. Multiply it, value by value, by the 5 × 5 **kernel** of channel 0. 3. Add up the 25 **products**. 4. Add the **bias** of channel 0.",
         "claims_net[1].weight[0].numel() == 25 and claims_net[1].bias.shape == (6,)",
     ),
     (
@@ -141,7 +141,7 @@ CLAIMS = [
     ("in 783 other places", "28 * 28 - 1 == 783"),
     ("26 numbers are enough for 784 outputs", "25 + 1 == 26 and 28 * 28 == 784"),
     (
-        "Nine: a 3 × 3 part of the kernel lies on the image, the other 16 values meet zeros.",
+        "Nine: a 3 × 3 part of the kernel lies on the image, and the other 16 values meet zeros.",
         "3 * 3 + 16 == 25",
     ),
     (
@@ -153,7 +153,7 @@ CLAIMS = [
         "torch.sigmoid(torch.tensor(-0.4972)).isclose(torch.tensor(1 / (1 + math.exp(0.4972))))",
     ),
     (
-        "**Pooling** takes the mean of each 2 × 2 square, and moves on by 2, its **stride**, so that no square overlaps the next. Our place, row 8, column 12, is in the square of rows 8–9 and columns 12–13, which becomes row 4, column 6 of the pooled map.",
+        "Average **pooling** takes the mean of each 2 × 2 square, and moves on by 2, its **stride**, so that no square overlaps the next. Our place, row 8, column 12, is in the square of rows 8–9 and columns 12–13, which becomes row 4, column 6 of the pooled map.",
         "(claims_net[3].kernel_size, claims_net[3].stride) == (2, 2) and (8 // 2, 12 // 2) == (4, 6)",
     ),
     ("And there are now a quarter as many values.", "14 * 14 * 4 == 28 * 28"),
@@ -232,14 +232,14 @@ UNCHECKED = {
     "a colour image three": "red, green and blue",
     "about 100 of each class, or something else?": "a question",
     "It predicts 6, a thousand times": "the cell above counts 1000 of them",
-    "as a loss that sits at 2.30 for about an **epoch**, one pass over all training images": "chapter 3 and results/plateau.json",
+    "stays at 2.30 for about an **epoch**, one pass over all training images": "chapter 3 and results/plateau.json",
     "comes from one of four simple calculations. We do three of them by hand": "they are named in this chapter",
     "We work out one value: channel 0, row 8, column 12.": "a choice",
     "larger or smaller than 0.5?": "a question",
     "- Image 0, conv 1, output channel 0, row 8, column 12: do you find our value, −0.497, again?": "a question",
     "and its output, ten logits in place of RBF units": "ten classes, as everywhere",
-    "Which share of all of them: a third, a half, three quarters?": "a question",
-    "ten times its 156 parameters, a thousand times, more?": "a question",
+    "What share of the total: a third, a half, three quarters?": "a question",
+    "ten times as many, a thousand times, more?": "a question",
     "The paper gives LeNet-5 60000 trainable parameters.": PAPER,
     "whose target patterns were drawn by hand in 1998": PAPER,
     "published in 1998": PAPER,

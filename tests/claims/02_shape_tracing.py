@@ -6,6 +6,7 @@ import math
 claims_net = lenet.make_lenet()
 claims_trace = lenet.trace_shapes(claims_net, torch.rand(1, 1, 28, 28))
 claims_shapes = [row.output_shape for row in claims_trace]
+claims_X = torch.rand(3, 1, 28, 28)
 claims_sizes = [math.prod(shape) for shape in claims_shapes]
 
 def claims_out(n, k, p, s):
@@ -27,8 +28,8 @@ CLAIMS = [
         "sum(a != b for a, b in zip([(1, 28, 28), *claims_shapes], claims_shapes) if a != b) - (claims_shapes[1][1:] == (28, 28)) + 1 == 8",
     ),
     (
-        "Only the first number. No layer mixes the images of a batch",
-        "claims_net(torch.rand(3, 1, 28, 28)).shape == (3, 10)",
+        "Only the first number. None of LeNet's layers mixes the images of a batch",
+        "claims_net(claims_X).shape == (3, 10) and torch.allclose(claims_net(claims_X)[1:2], claims_net(claims_X[1:2]), atol=1e-6)",
     ),
     (
         r"write $6 \times 28 \times 28$ for what each image becomes",
@@ -57,11 +58,11 @@ CLAIMS = [
         "claims_net[1].kernel_size == (5, 5) and claims_net[1].padding == (2, 2) and claims_net[1].stride == (1, 1)",
     ),
     (
-        "- With stride 1 the output is as large as the input exactly if $2p = k - 1$. That is why the lesson gives its 5 × 5 kernel a padding of 2.",
+        "- With stride 1 the output is as large as the input if, and only if, $2p = k - 1$. That is why the lesson gives its 5 × 5 kernel a padding of 2.",
         "all((claims_out(28, k, p, 1) == 28) == (2 * p == k - 1) for k in range(1, 9) for p in range(5)) and claims_net[1].padding == (2, 2)",
     ),
     (
-        r"A value of a convolution takes $c_\text{in} \, k^2$ of them, chapter 1 did 25 by hand, and there are $c_\text{out} \, h \, w$ such values:",
+        r"A value of a convolution takes $c_\text{in} \, k^2$ of them (in chapter 1 we did 25 by hand), and there are $c_\text{out} \, h_\text{out} \, w_\text{out}$ such values:",
         "claims_trace[1].mult_adds == 25 * claims_sizes[1]",
     ),
     (
@@ -90,7 +91,7 @@ CLAIMS = [
     ),
     ("(784 places)", "28 * 28 == 784"),
     (
-        "Each pooling gives up three quarters of the places",
+        "Each pooling layer gives up three quarters of the places",
         "claims_sizes[3] / claims_sizes[2] == 1 / 4 == claims_sizes[6] / claims_sizes[5]",
     ),
     (
@@ -98,7 +99,7 @@ CLAIMS = [
         "claims_shapes[6] == (16, 5, 5)",
     ),
     (
-        "`1x256` is what arrives: 1 image with 256 values. `400x120` is the layer's weight matrix, turned for the multiplication: it takes 400 values and gives 120. So 400 were expected, and 256 came.",
+        "`1x256` is what arrives: 1 image with 256 values. `400x120` is the layer's weight matrix, transposed for the multiplication: it takes 400 values and gives 120. So 400 were expected, and 256 came.",
         "16 * 4 * 4 == 256 and claims_net[8].weight.T.shape == (400, 120)",
     ),
     (
@@ -110,7 +111,23 @@ CLAIMS = [
         "claims_net[4].out_channels == 16 and claims_out(claims_out(claims_out(28, 2, 0, 2), 5, 0, 1), 2, 0, 2) == 5 and 16 * 5 * 5 == 400",
     ),
     (
-        "its first dense layer (there called C5) still got 16 × 5 × 5",
+        "*make it fit* sets the inputs of dense 1 to 256, and 144 weights of each of its 120 units go, 17280 parameters.",
+        "(claims_net[8].in_features - 144, claims_net[8].out_features) == (256, 120) and 144 * 120 == 17280",
+    ),
+    (
+        "Fewest multiply-adds: whatever leaves fewer places to the second convolution, which takes most of them.",
+        "claims_trace[4].mult_adds > sum(row.mult_adds for row in claims_trace) / 2",
+    ),
+    (
+        "conv 1 computes a quarter of the places, 29400 multiply-adds instead of 117600, and no parameter is saved.",
+        "claims_trace[1].mult_adds == 117600 == 4 * 29400",
+    ),
+    (
+        "the weights of conv 2 become four times as many, because it has twice as many channels coming in and going out.",
+        "(2 * 6) * (2 * 16) * 25 == 4 * claims_net[4].weight.numel()",
+    ),
+    (
+        "its C5, which the paper counts as a convolution whose window covers the whole map, still got 16 × 5 × 5",
         "claims_out(claims_out(claims_out(claims_out(32, 5, 0, 1), 2, 0, 2), 5, 0, 1), 2, 0, 2) == 5",
     ),
     (
@@ -118,7 +135,7 @@ CLAIMS = [
         "28 + 2 * 2 == 32",
     ),
     (
-        r"1024 is $32 \cdot 32$: `Reshape` can't make images of 784 pixels of it. `weight of size [16, 6, 5, 5]` is 16 kernels for 6 channels of 5 × 5. The third one appears when too many windows follow each other: the formula has arrived at a size below 1.",
+        r"1024 is $32 \cdot 32$: `Reshape` can't cut images of 784 pixels out of it. `weight of size [16, 6, 5, 5]` is 16 kernels for 6 channels of 5 × 5. The third one appears when too many windows follow each other: the formula has arrived at a size below 1.",
         "32 * 32 == 1024 and 1024 % 784 != 0 and claims_net[4].weight.shape == (16, 6, 5, 5) and claims_out(4, 5, 0, 1) < 1",
     ),
     (

@@ -23,6 +23,14 @@ for _ in range(99):
     cycle_optimizer.step()
     cycle_scheduler.step()
 conv2 = [m for m in net if isinstance(m, nn.Conv2d)][1]
+of_shirts, predictions = test_images.labels == 6, probabilities.argmax(1)
+shirts_as_coats, recognised_shirts = (probabilities[of_shirts & (predictions == c)] for c in (4, 6))
+
+def spread_at(epoch):
+    at_epoch = lenet.make_lenet()
+    at_epoch.load_state_dict(fashion_run.checkpoints[epoch])
+    X, _ = next(iter(lenet.batches(test_images, 1000, shuffle=False)))
+    return lenet.predict(at_epoch, X).std(0).max()
 """
 
 CLAIMS = [
@@ -47,6 +55,10 @@ CLAIMS = [
         "not as_shipped or (sum(6 in pair for pair in hardest) == 8 and {2, 6} in hardest and {4, 6} in hardest and len(hardest) == 10)",
     ),
     (
+        "(After the first epoch five classes stand at 0.00; the list of changes covers the last five epochs only.)",
+        "not as_shipped or ((history[:, 0] < 0.005).sum() == 5 and history.shape[1] == 10)",
+    ),
+    (
         "Trousers and bags stay recognised from the second epoch on, the shoes from the fifth; t-shirt and dress swing too.",
         "not as_shipped or (history[[1, 8], 1:].min() > 0.8 and history[[5, 7, 9], 4:].min() > 0.8 and change[[0, 3]].min() > 0.1)",
     ),
@@ -63,11 +75,15 @@ CLAIMS = [
         "len(TOPS_AND_DRESSES) == 5 and len(SHOES) == 3",
     ),
     (
-        "Tops and dresses are taken for each other, and shoes for shoes",
+        "Tops and dresses are taken for other tops and dresses, and shoes for other shoes",
         "not as_shipped or inside > 0.85 * wrong.sum()",
     ),
     (
-        "Is the rest too hard at 28 × 28 pixels? No: the better network at the end of this chapter, on the same pixels, recognises most of what this one misses.",
+        "430 pullovers are called coats, and hardly any coat is called a pullover, for this network says “pullover” far less often than there are pullovers.",
+        "not as_shipped or (confusion[2, 4] == 430 and confusion[4, 2] < 10 and confusion[:, 2].sum() < 500)",
+    ),
+    (
+        "Are the others too hard to tell apart at 28 × 28 pixels? No: the better network at the end of this chapter, on the same pixels, recognises most of what this one misses.",
         "not as_shipped or better_run.stopped or (better_probabilities.argmax(1)[is_wrong] == "
         "test_images.labels[is_wrong]).float().mean() > 0.5",
     ),
@@ -75,6 +91,15 @@ CLAIMS = [
         "When it is wrong it is less confident, as it should be; yet of these twelve it is almost certain.",
         "confidence[is_wrong].mean() < confidence[~is_wrong].mean() and "
         "(not as_shipped or confidence[most_confident].min() > 0.99) and len(most_confident) == 12",
+    ),
+    (
+        "Of the 301 shirts that are called coats, nearly nine in ten have *shirt* in second place, typically with a probability of about 0.2. A shirt that is recognised typically gets about 0.6",
+        "not as_shipped or (len(shirts_as_coats) == 301 and 0.85 < (shirts_as_coats.topk(2).indices[:, 1] == 6).float().mean() < 0.9 "
+        "and 0.15 < shirts_as_coats[:, 6].median() < 0.25 and 0.55 < recognised_shirts[:, 6].median() < 0.65)",
+    ),
+    (
+        "At epoch 1, the first checkpoint after the start, where the loss has just begun to fall. At epoch 0, and as far as the plateau reaches, the probabilities are nearly the same for every image.",
+        "not as_shipped or spread_at(0) < 0.001 < 0.1 < spread_at(1)",
     ),
     ("which of its 25 weights are positive?", "net[1].weight[0].numel() == 25"),
     (
@@ -86,7 +111,11 @@ CLAIMS = [
         "not as_shipped or (abs(before) < 0.3 and after > before + 0.3)",
     ),
     (
-        "The second convolution has 16 kernels for each of the 6 channels that it gets, 96 in all. A row belongs to one channel of conv 1, a column makes one of conv 2:",
+        "Near 0 before, as for independent numbers. After training it is about halfway to 1",
+        "not as_shipped or (abs(before) < 0.2 and 0.4 < after < 0.6)",
+    ),
+    (
+        "Each of the second convolution's 16 kernels is six deep, with 5 × 5 weights for each channel that it gets: 96 such slices in all. A row belongs to one channel of conv 1; a column is one kernel, which makes one channel of conv 2:",
         "conv2.weight.shape == (16, 6, 5, 5) and 16 * 6 == 96",
     ),
     ("The second convolution's maps, 10 × 10 values each", "maps2.shape == (16, 10, 10)"),
@@ -129,7 +158,7 @@ CLAIMS = [
         "len(steps) == 9",
     ),
     (
-        "ReLU brings most, but mainly it brings back what the small learning rate had taken: that one, alone, makes things much worse.",
+        "ReLU brings most, but mainly it regains what the small learning rate had lost: within ten epochs, the lower rate on its own makes the sigmoid network much worse.",
         "means[1] < means[0] - 0.5 and max(b - a for a, b in itertools.pairwise(means)) == means[2] - means[1] and means[2] - means[0] < 0.05",
     ),
     (
@@ -195,8 +224,9 @@ CLAIMS = [
         "(60000 - len(train_part)) * 6 == 60000 and len(validation) == 10000",
     ),
     (
-        "shoes, bags and trousers are safe, while pullover, coat and shirt take turns",
-        "not as_shipped or change[[2, 4, 6]].min() > 2 * change[[1, 5, 7, 8, 9]].max()",
+        "shoes, bags and trousers are safe, while shirt is nearly always among the two worst, and pullover and coat take turns beside it.",
+        "not as_shipped or (sum(6 in pair for pair in hardest) >= 8 and {2, 6} in hardest and {4, 6} in hardest "
+        "and change[[2, 4, 6]].min() > 2 * change[[1, 5, 7, 8, 9]].max())",
     ),
     (
         "**Above 0.91** with a network of nearly the same size",
