@@ -121,6 +121,14 @@ def test_interrupt_ends_training_between_two_batches(net, train_iter, test_iter,
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_the_time_left_counts_no_pause(monkeypatch):
+    """20 seconds of 30 for a quarter of the epochs: 60 more."""
+    monkeypatch.setattr(curves.time, "perf_counter", lambda: 130.0)
+    live, run = curves.LiveCurves(), lenet.Run("", 2, 0.9, "cpu", train=[(0.5, 2.3, 0.1)])
+    live.run, live.paused, live.began, live.waited = run, False, 100.0, 10.0
+    assert live._numbers()[-1] == "1:00 left"
+
+
 def test_projector_by_setting(monkeypatch):
     monkeypatch.setenv("LENET_PROJECTOR", "1")
     assert curves.LiveCurves().projector and not curves.LiveCurves(projector=False).projector

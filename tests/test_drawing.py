@@ -100,19 +100,32 @@ def test_a_shape_stands_where_it_was_put_in_the_still():
 
 def test_text_is_text_and_turned_anticlockwise():
     picture = Picture(100, width=200)
-    picture.text(100, 50, "a < b & $x$", rotation=90, anchor="middle")
+    picture.text(100, 90, "a < b & $x$", rotation=90)
     (text,) = ElementTree.fromstring(picture.svg()).iter("{http://www.w3.org/2000/svg}text")
     assert text.text == "a < b & $x$"
     ink = np.argwhere(pixels(picture.png()).min(axis=2) < 128)
     (top, left), (bottom, right) = ink.min(axis=0), ink.max(axis=0)
     assert bottom - top > 2 * (right - left)  # it stands upright
-    assert abs((top + bottom) / 2 - 2 * 54) < 8 and abs((left + right) / 2 - 2 * 104) < 12
+    assert 2 * 90 < bottom < 2 * 95 and abs((left + right) / 2 - 2 * 104) < 12  # upwards from 90
+
+
+def test_a_sheet_has_a_frame_around_each_tile():
+    picture = Picture(100, width=200)
+    picture.sheet(10, 20, 2, np.zeros((9, 19, 3), np.uint8), (2, 3, 4, 6))
+    frames = ElementTree.fromstring(picture.svg()).iter("{http://www.w3.org/2000/svg}rect")
+    places = [tuple(float(frame.get(name)) for name in ("x", "y")) for frame in frames]
+    assert places == [(x, y) for y in (20, 30) for x in (10, 24, 38)]
+
+
+def test_a_text_that_is_too_long_ends_in_dots():
+    assert drawing.short("ten signs.", 10) == "ten signs."
+    assert drawing.short("eleven sig.", 10) == "eleven si…"
 
 
 def test_a_click_finds_its_spot():
     picture = example()
     picture.spot(10, 20, 100, 50, "here")
-    assert picture.at(60, 45) == ("here", 0.5, 0.5)
+    assert picture.at(60, 30) == ("here", 0.5, 0.2)
     assert picture.at(10, 20) == ("here", 0, 0)
     assert picture.at(9.9, 20) is None and picture.at(110, 30) is None
 

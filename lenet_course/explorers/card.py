@@ -119,7 +119,7 @@ def versions(net: nn.Module) -> list[int]:
     return [tensor._version for tensor in net.state_dict().values()]
 
 
-def layer_outputs(net: nn.Module, X: Tensor) -> tuple[list[Tensor], Tensor]:
+def layer_outputs(net: nn.Sequential, X: Tensor) -> tuple[list[Tensor], Tensor]:
     """The output of every layer of checks.layers(net), on the CPU, and the probabilities (B, 10).
 
     Raises ValueError for a batch, or a network, of the wrong shape.
@@ -145,7 +145,7 @@ KINDS = {
 }  # fmt: skip
 
 
-def predict_image(net: nn.Module, X: Tensor) -> Prediction:
+def predict_image(net: nn.Sequential, X: Tensor) -> Prediction:
     """The Prediction for one image X (1, 1, 28, 28).
 
     Its activations are what the next layer of weights or the next pooling gets to see: the sums

@@ -33,13 +33,13 @@ class ConvolutionStep(NamedTuple):
     feature_map: torch.Tensor  # (H', W'), what the convolution gives for this channel
 
 
-def convolutions(net: nn.Module) -> list[int]:
+def convolutions(net: nn.Sequential) -> list[int]:
     """The places of the convolutions in checks.layers(net)."""
     return [i for i, layer in enumerate(checks.layers(net)) if isinstance(layer, nn.Conv2d)]
 
 
 def convolution_step(
-    net: nn.Module, X: Tensor, layer: int, channel: int, row: int, column: int,
+    net: nn.Sequential, X: Tensor, layer: int, channel: int, row: int, column: int,
     kernel: Tensor | None = None,
 ) -> ConvolutionStep:  # fmt: skip
     """Output value (`row`, `column`) of `channel` of the `layer`-th convolution (1 is the first).
@@ -213,7 +213,7 @@ class ConvolutionExplorer(card.Explorer):
     place of the network's own kernel it shows one that finds edges or one that blurs.
     """
 
-    def __init__(self, net: nn.Module, images: lenet.ImageDataset) -> None:
+    def __init__(self, net: nn.Sequential, images: lenet.ImageDataset) -> None:
         card.check_images(images)
         self.net, self.images = net, images
         convolution_step(net, card.one_image(images, 0)[0], 1, 0, 0, 0)  # refuses what can't be
