@@ -18,6 +18,7 @@ from lenet_course.explorers import (
     trust,
 )
 
+import base64
 import copy
 import datetime
 import io
@@ -125,6 +126,21 @@ def test_a_convolution_with_another_padding_and_stride(kernel, padding, stride, 
 def test_a_place_that_does_not_exist_is_refused(net, images, place, message):
     with pytest.raises(ValueError, match=message):
         convolution.convolution_step(net, images[[0]][0], *place)
+
+
+def test_the_feature_map_is_marked_at_its_value_and_pale_behind_it(net, images):
+    step = convolution.convolution_step(net, images[[0]][0], 1, 0, 14, 20)
+    svg, left = convolution.draw_step(step, 1, 0, 14, 20).svg(), pieces.WIDTH - convolution.SIDE
+    cell = convolution.SIDE / 28
+    x, y = left + 20 * cell, convolution.TOP + 14 * cell
+    assert re.search(rf'<rect x="{x:.1f}" y="{y:.1f}"[^>]*stroke-width="3"', svg)
+    (png,) = re.findall(rf'<image x="{left:.1f}"[^>]*base64,([^"]+)"', svg)
+    darkest = np.asarray(Image.open(io.BytesIO(base64.b64decode(png)))).min(axis=2).flatten()
+    now = 14 * 28 + 20
+    assert darkest[: now + 1].min() < 100 and darkest[now + 1 :].min() > 190
+    words = re.findall(">([^<>]+)</text>", svg)
+    for name, value in [("25 products", step.sum), ("bias", step.bias), ("at 14, 20", step.value)]:
+        assert words[words.index(name) + 1] == pieces.number(value, 3)
 
 
 def test_the_convolution_explorer_follows_its_controls(net, images):
