@@ -16,7 +16,7 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, fields
 from itertools import zip_longest
 from pathlib import Path
@@ -74,8 +74,9 @@ def atomic_write(path: Path | str) -> Iterator[BinaryIO]:
         half_written.unlink(missing_ok=True)
     # What a killed process left behind; a younger file may be another notebook's, at work.
     for left_over in path.parent.glob(f".{glob.escape(path.name)}.*"):
-        if left_over.stat().st_mtime < time.time() - 3600:
-            left_over.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # it has just got its name
+            if left_over.stat().st_mtime < time.time() - 3600:
+                left_over.unlink()
 
 
 def write_json(content: Any, path: Path | str) -> None:
