@@ -32,8 +32,11 @@ def main() -> None:
     arguments = open_lab.lab_arguments(chapter, present, settings, root=home / "lenet")
     arguments = [a for a in arguments if not a.startswith("--ip=")]  # where to listen, the hub says
     arguments += ["--KernelManager.transport=ipc", *sys.argv[1:]]
-    command = [sys.executable, "-m", "jupyterhub.singleuser", *arguments]
-    os.execv(sys.executable, command)
+    open_lab.skip_what_is_slow()
+    from jupyterhub.singleuser.app import main as serve
+
+    sys.argv[1:] = arguments
+    serve()
 
 
 if __name__ == "__main__":

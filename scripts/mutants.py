@@ -32,7 +32,8 @@ TESTS = {
     r"lenet_helpers\.py": "tests/test_helpers_*.py tests/test_saved.py tests/test_against_d2l.py",
     r"lenet_course/(speed|checks|data_files)\.py": "tests/test_helpers_*.py tests/test_fuzz.py",
     r"lenet_course/saved\.py": "tests/test_saved.py tests/test_fuzz.py",
-    r"lenet_course/drawing\.py": "tests/test_drawing.py tests/test_curves.py tests/test_explorers.py",
+    r"lenet_course/drawing\.py": "tests/test_drawing.py tests/test_curves.py "
+    "tests/test_explorers.py",
     r"lenet_course/curves\.": "tests/test_curves.py",
     r"(lenet_course/(explorers/)?|scripts/study_)lenet5": "tests/test_lenet5.py",
     r"lenet_course/explorers/": "tests/test_explorers.py",

@@ -104,11 +104,18 @@ def readers_folder() -> Path:
     )
 
 
+def skip_what_is_slow() -> None:
+    """Before JupyterLab is imported: a grammar of web addresses that it builds and never uses.
+
+    Building it takes half of JupyterLab's start, and twenty students start at once.
+    """
+    sys.modules["rfc3987_syntax"] = None
+
+
 def open_chapter(chapter: str, present: bool, further: list[str], folder: Path) -> None:
     """Run JupyterLab until it is ended; `folder` is for its settings."""
     root = readers_folder()
-    # JupyterLab builds a grammar of web addresses that it never uses: half of its start.
-    sys.modules["rfc3987_syntax"] = None
+    skip_what_is_slow()
     from ipykernel.kernelspec import write_kernel_spec
     from jupyterlab.labapp import LabApp
 
