@@ -584,6 +584,21 @@ def test_what_a_descent_did_is_said():
     assert explorer.start == pytest.approx((0, 0), abs=1e-6)
 
 
+def test_on_a_surface_up_is_more_of_the_second_weight():
+    rising = descent.valley()._replace(loss=lambda points: points[:, 1])
+    shades = descent.shades_of(rising)
+    assert shades[0].mean() > 200 > 100 > shades[-1].mean()  # the darker, the lower
+    surface = descent.valley()  # from -6 to 6 along, from -3 to 3 across, where it is steep
+    assert surface.loss(torch.tensor([[1.0, 0.0]])) < surface.loss(torch.tensor([[0.0, 1.0]]))
+    explorer = descent.DescentExplorer([surface])
+    click(explorer, "surface", 0.25, 0.25)
+    assert explorer.start == pytest.approx((-3, 1.5))
+    x, y = 46 + descent.SIDE / 4 - 7, descent.TOP + descent.SIDE / 4 - 7
+    assert f'<rect x="{x:.1f}" y="{y:.1f}" width="14.0"' in svg_of(explorer)
+    explorer.view.arrow(1, -1)  # right and up
+    assert explorer.start == pytest.approx((-2.7, 1.65))
+
+
 def test_the_loss_along_one_weight_leaves_the_network_as_it_was(trained, some):
     before = copy.deepcopy(trained.state_dict())
     index, now = (3, 0, 2, 2), before["1.weight"][3, 0, 2, 2].item()
