@@ -297,6 +297,16 @@ def test_the_lessons_sizes_are_lenet():
     ]  # fmt: skip
 
 
+def test_the_table_says_where_it_does_not_fit_and_what_is_not_reached():
+    svg = shapes.draw_sizes(shapes.Sizes(padding1=0)).svg()
+    words = re.findall(">([^<>]+)</text>", svg)
+    assert words[words.index("does not fit") - 1] == "dense 1"
+    assert [words[i - 1] for i, word in enumerate(words) if word == "not reached"] == [
+        "dense 2",
+        "dense 3",
+    ]
+
+
 def test_what_does_not_fit_is_explained():
     def explain(**changes):
         return shapes.find_problem(shapes.Sizes(**changes))[1].replace("\u00a0", " ")
