@@ -169,7 +169,7 @@ def test_kernels_that_nobody_has_trained(net, images):
     X, _ = images[[0]]
     _, edge, _, blur = convolution.PRESETS
     explorer.kernel.value = edge
-    assert explorer.step.bias == 0
+    assert explorer.step.bias == 0 == convolution.preset_kernel(edge, (1, 5, 5)).sum()
     beside = X[0, 0, 8, 12] - X[0, 0, 8, 11]
     assert explorer.step.value == pytest.approx(beside.item(), abs=1e-6)
     explorer.kernel.value, explorer.layer.value = blur, 2
@@ -324,6 +324,17 @@ def test_what_does_not_fit_is_explained():
         "The map vanishes in pooling 2: its window is 4 × 4, and the map that it gets is only "
         "1 × 1: make the window 1 or smaller, or the maps before it larger."
     )
+    advice = explain(kernel1=11, padding1=0, stride1=3, kernel2=10, padding2=1)
+    assert "make the kernel 5 or smaller, or the padding 4 or larger" in advice
+
+
+def test_the_table_marks_what_differs_from_lenet_and_has_a_bar_for_each_number():
+    svg = shapes.draw_sizes(shapes.Sizes(channels1=7)).svg()
+    for shape, color in [("7 × 28 × 28", pieces.MARK), ("16 × 10 × 10", pieces.INK)]:
+        assert re.search(f'fill="{color}"[^>]*>{shape}<', svg)
+    for x in (312, 476):  # of parameters and of multiply-adds: the longest is 50
+        bars = re.findall(f'<rect x="{x}.0"[^>]* width="([^"]+)"[^>]*fill="#bcd4e6"', svg)
+        assert len(bars) == 7 and max(map(float, bars)) == 50
 
 
 def test_the_shape_explorer_follows_its_controls():
@@ -545,6 +556,7 @@ def test_a_large_logit_has_a_finite_loss():
     assert softmax.softmax_step(logits, 1).loss == pytest.approx(100)
     assert softmax.softmax_step(logits, 0).gradient.isfinite().all()
     explorer = softmax.SoftmaxExplorer(logits, 1, lenet.FASHION_LABELS)
+    assert svg_of(explorer).count(f'fill="{pieces.BLUE}"') == 1  # below 0 is the target's alone
     assert "the loss is 100" in explorer.describe() and "nan" not in svg_of(explorer)
 
 
