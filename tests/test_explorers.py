@@ -570,9 +570,13 @@ def test_the_softmax_explorer_follows_its_controls():
     x, width = softmax.COLUMNS["logits"]
     explorer.view.press(x + width / 2 + 1, softmax.TOP + 2.5 * softmax.ROW)
     assert explorer.chosen.value == 2 and 0 < explorer.logit.value < 0.2
-    explorer.view.arrow(1, 1)
+    explorer.view.arrow(2, 1)
     assert explorer.chosen.value == 3
-    assert explorer.logits[3].item() == pytest.approx(-2 + 3 * 4 / 9 + 0.25, abs=1e-5)
+    assert explorer.logits[3].item() == pytest.approx(-2 + 3 * 4 / 9 + 0.5, abs=1e-5)
+    expected = explorer.logits - explorer.step.gradient
+    controls = explorer.card.children[1].children[1].children
+    next(c for c in controls if "gradient" in c.description).click()
+    assert explorer.logits.equal(expected)
     assert pieces.number(explorer.step.loss, 3) in explorer.describe()
     for bad in (torch.zeros(9), torch.full((10,), float("nan"))):
         with pytest.raises(ValueError, match="ten finite logits"):
@@ -604,6 +608,28 @@ def test_what_a_descent_did_is_said():
     assert frame.ends([[0.0, 0.0], [4.0, 2.0], [0.0, 0.0]]) == [[0.0, 0.0], [1.0, 0.5]]
     explorer.view.press(46 + 170, descent.TOP + 170)
     assert explorer.start == pytest.approx((0, 0), abs=1e-6)
+
+
+def test_a_sign_has_its_colour_and_a_prediction_too():
+    shades = pieces.signed(torch.tensor([[-2.0, 0.0, 1.0]]), 2.0)
+    assert shades.tolist() == [[[0, 90, 160], [255, 255, 255], [228, 172, 128]]]
+    probabilities = torch.full((10,), 0.05)
+    probabilities[3] = 0.55
+    for target, color in [(3, pieces.GREEN), (4, pieces.MARK)]:
+        picture = Picture(300)
+        prediction = pieces.Prediction(probabilities, [])
+        pieces.draw_probabilities(picture, prediction, lenet.DIGITS, 0, 0, 300, target)
+        bars = re.findall('<rect[^>]*fill="([^"]+)"', picture.svg())[1::2]
+        assert bars[3] == color and set(bars) == {color, "#8fa3b3"}
+
+
+def test_a_curve_that_rises_rises_in_the_picture():
+    test = [(float(epoch), epoch / 10) for epoch in range(10)]
+    picture = Picture(300)
+    epochs.draw_curves(picture, lenet.Run("", 9, 0.9, "cpu", test=test), 0)
+    lines = re.findall(f'points="([^"]+)"[^>]*stroke="{pieces.GREEN}"', picture.svg())
+    heights = [float(place.split(",")[1]) for place in lines[0].split()]
+    assert heights == sorted(heights, reverse=True) and heights[0] == sum(epochs.CURVE[1::2])
 
 
 def test_on_a_surface_up_is_more_of_the_second_weight():
@@ -1187,6 +1213,8 @@ def test_the_trust_explorer_follows_clicks_and_arrows(some):
     assert explorer.place == (26, 0)
     covered, *_ = explorer.look()
     assert (covered[0, 0, 26, :4] == 0.5).all()
+    x, y = trust.SIDE + trust.GAP, trust.TOP + 26 * trust.SCALE  # of the place, in the map
+    assert f'<rect x="{x:.1f}" y="{y:.1f}" width="8.0" height="8.0"' in svg_of(explorer)
     explorer.epsilon.value = 0.1
     explorer.size.value = 0
     attacked, *_ = explorer.look()
