@@ -316,6 +316,17 @@ def test_damage_is_found(damage, sentence):
     assert any(sentence in problem for problem in new), new
 
 
+def test_numbers_and_sentences_that_nothing_holds_are_found():
+    output = new_output("stream", name="stdout", text="61706 and 0.78\n")
+    texts = ["61706 are", "0.78 is", "78 % are", "known: 5", "61700 no", "0.785 no", "79 % no"]
+    cells = [new_code_cell("1", outputs=[output]), *map(new_markdown_cell, texts)]
+    known = claims.Claims([("known: 5", "True"), ("is gone", "True")], {}, "")
+    assert claims.problems(nbformat.v4.new_notebook(cells=cells), known) == [
+        "“is gone” is no longer in the text",
+        *(f"no claim, output or assert of its section holds “{text}”" for text in texts[4:]),
+    ]
+
+
 def test_too_loose_a_tolerance_is_found():
     notebook = nbformat.read(CHAPTERS[0], as_version=4)
     tag("tolerance=3")(notebook)

@@ -54,6 +54,12 @@ def test_figures_are_those_that_were_measured():
     assert fill_readme.fill(README) == README, "run `make readme`"
 
 
+def test_faults_add_up(monkeypatch):
+    found = {"kills": {"tried": 5, "handled": 3}, "floods": {"tried": 2, "handled": 2}}
+    monkeypatch.setattr(fill_readme, "read", lambda name: found)
+    assert "| **together** | 7 | 5 |" in fill_readme.faults()
+
+
 def test_variables_in_the_readme_are_those_of_the_course():
     sources = [COURSE / "lenet_helpers.py", *COURSE.glob("lenet_course/**/*.py")]
     code = "".join(path.read_text(encoding="utf-8") for path in sources)
