@@ -33,7 +33,7 @@ def main() -> None:
     arguments = [a for a in arguments if not a.startswith("--ip=")]  # where to listen, the hub says
     arguments += ["--KernelManager.transport=ipc", *sys.argv[1:]]
     open_lab.skip_what_is_slow()
-    from jupyterhub.singleuser.app import main as serve
+    from jupyterhub.singleuser import main as serve
 
     sys.argv[1:] = arguments
     serve()
