@@ -110,7 +110,6 @@ def planted(text: str, file: str, old: str, new: str) -> str:
 def in_a_new_process(folder: Path, paths: Sequence[str], log: Path) -> None:
     """Run pytest on `paths` in the copy of the course, and write what it says to `log`."""
     os.setsid()
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it is ignored
     with open(log, "w", encoding="utf-8") as file:
         for stream in (1, 2):
             os.dup2(file.fileno(), stream)
