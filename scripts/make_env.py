@@ -25,7 +25,6 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.parse
 import urllib.request
 
 try:
@@ -232,8 +231,8 @@ def reason() -> str:
     if shutil.disk_usage(ROOT).free < 1e6:  # too little to have written the reason down
         text = "No space left on device"
     proxies = {n: at for n, at in os.environ.items() if n.lower() in ("http_proxy", "https_proxy")}
-    for address in map(urllib.parse.urlsplit, proxies.values()):  # of pip 26.2's complaint the host
-        text = text.replace(f"host='{address.hostname}', port={address.port}", "ProxyError")
+    for host in re.findall("host='([^']+)'", text):  # pip 26.2 names no more than the proxy's host
+        text += " ProxyError" * any(host in address for address in proxies.values())
     why = next(why for words, why in REASONS.items() if re.search(words, text))
     return why.format(log=LOG, proxies=" or ".join(proxies) or "pip's settings")
 

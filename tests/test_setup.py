@@ -363,9 +363,8 @@ def test_two_at_once_wait_for_each_other(course, wheels):
         process = subprocess.Popen(command, cwd=course, env=settings, **pipe)
         line = process.stdout.readline()
         assert line == "Another set-up is at work in this folder: waiting for it.\n"
-        while LOCKS.exists() and not re.search(rf"-> FLOCK .* {process.pid} ", LOCKS.read_text()):
-            assert process.poll() is None
-            time.sleep(0.05)
+        waits = re.compile(rf"-> FLOCK .* {process.pid} ")
+        wait_for(lambda: not LOCKS.exists() or waits.search(LOCKS.read_text()))
         assert os.listdir(course / "build") == ["env.lock"]
         assert not (course / ".venv").exists()
     assert process.communicate()[0].endswith("The environment in .venv is ready.\n")

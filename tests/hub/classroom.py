@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -61,9 +62,10 @@ def hub(folder: Path, accounts: tuple[Path, ...] = ()):
 
 
 def print_warnings_of(log: Path) -> None:
-    """What pytest shows below a failure: the log, without what is no more than information."""
+    """What pytest shows below a failure: the log, without information and answers "not yet"."""
+    noise = re.compile(r"\[I |.*\[ConfigProxy\].*info|\[W .*\] 424 GET ")
     lines = log.read_text(errors="replace").splitlines()
-    print("the hub's log:", *[line for line in lines if not line.startswith("[I")][-80:], sep="\n")
+    print("the hub's log:", *[line for line in lines if not noise.match(line)][-80:], sep="\n")
 
 
 def free_ports(count: int) -> list[int]:
