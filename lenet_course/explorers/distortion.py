@@ -119,9 +119,9 @@ POINTS = sum(len(curve_amounts(kind)) for kind in DISTORTIONS)
 def identity(net: nn.Module, images: lenet.ImageDataset) -> dict[str, str | list[float]]:
     """What tells networks and images from others: sizes of all tensors, a checksum of all images.
 
-    Mean and root mean square of each tensor of weights: the same training on another processor
-    ends with weights that differ from the sixth digit on, and those are still these; a single step
-    of training more makes others of them.
+    Mean and root mean square of each tensor of weights. Ten epochs on another processor, which
+    rounds otherwise, have moved them by 3e-5, and those are still these weights; one step of
+    training at the chapters' learning rate moves one of them by 1e-3 or more, and those are others.
     """
     weights = [value.detach().cpu().double() for value in net.state_dict().values()]
     content = images.images.numpy().tobytes() + images.labels.numpy().tobytes()
@@ -135,7 +135,7 @@ def _is_of(entry, ours):
     """Whether an entry of the file was measured for this `identity`."""
     theirs, weights = entry["weights"], ours["weights"]
     same = entry["images"] == ours["images"] and len(theirs) == len(weights)
-    return same and np.allclose(theirs, weights, rtol=1e-4, atol=1e-5)
+    return same and np.allclose(theirs, weights, rtol=1e-4, atol=2e-4)
 
 
 def _entries(path):
