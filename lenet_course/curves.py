@@ -31,13 +31,15 @@ def smoothed(run: lenet.Run, column: int) -> Points:
 
     A mean stands where its last batch ended. What is no number is left out.
     """
-    found = []
-    for _, block in itertools.groupby(run.train, lambda point: math.ceil(20 * point[0] - 1e-6)):
-        points = list(block)
-        mean = float(np.mean([point[column] for point in points]))
-        if math.isfinite(mean):
-            found.append([round(points[-1][0], 4), round(mean, 4)])
-    return found
+    if not run.train:
+        return []
+    points = np.array(run.train)
+    _, first = np.unique(np.ceil(20 * points[:, 0] - 1e-6), return_index=True)
+    last = np.append(first[1:], len(points)) - 1
+    with np.errstate(invalid="ignore"):  # inf - inf
+        means = np.add.reduceat(points[:, column], first) / (last - first + 1)
+    found = np.column_stack([points[last, 0], means]).round(4)
+    return found[np.isfinite(means)].tolist()
 
 
 # ---------------------------------------------------------------------------- stills
@@ -172,7 +174,7 @@ class LiveCurves(lenet.Callback):
     A picture that cannot be drawn never ends training: it is missing, and a line says why.
     """
 
-    every = 0.19  # seconds from one picture to the next: five a second
+    every = 0.21  # seconds from one picture to the next: four a second
 
     def __init__(self, earlier: Iterable[lenet.Run] = (), projector: bool | None = None) -> None:
         self.earlier = list(earlier)

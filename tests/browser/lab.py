@@ -184,7 +184,7 @@ class Notebook:
     def wait(self, timeout=5 * MINUTE):
         """Wait until what was started is done."""
         try:
-            self.page.wait_for_function("window.cellsDone", timeout=timeout)
+            self.page.wait_for_function("window.cellsDone", polling=200, timeout=timeout)
         except PlaywrightTimeout as error:
             status = self.page.evaluate(f"{KERNEL}.status")
             asked = self.page.locator(".jp-Dialog").all_inner_texts()
