@@ -59,7 +59,7 @@ hub-env: env ## Make the environment that the hub itself runs in: build/hub
 # For those who change it
 
 .PHONY: test
-test: env data ## Run all notebooks and all tests, but those in a browser
+test: env data ## Run all notebooks and all tests, except those of browser, hub and faults
 	@mkdir -p build/runs
 	@CUDA_VISIBLE_DEVICES= LENET_DEVICE=cpu LENET_RUNS="$(CURDIR)/build/runs" OMP_NUM_THREADS=1 \
 	    $(python) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile \

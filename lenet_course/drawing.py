@@ -22,6 +22,7 @@ import resvg_py
 from cycler import cycler
 from IPython import get_ipython
 from IPython.display import DisplayHandle, display
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -36,6 +37,9 @@ COLORS = {
     "black": "#222222",
     "grey": "#6E6E6E",
 }
+# For values below and above 0, as weights are; of an odd number of colours the middle one is white.
+ENDS = [COLORS["blue"], "white", COLORS["orange"]]
+SIGNED = LinearSegmentedColormap.from_list("signed", ENDS, N=255)
 CSS_DPI = 100  # CSS pixels to the inch
 SHARPNESS = 2  # picture pixels to the CSS pixel: sharp on high-density screens, small in the file
 # Fonts that have Chinese, Japanese and Korean letters, one of them on most systems.

@@ -41,13 +41,13 @@ def bench():
         head,
         [
             ["time, with curves and test accuracy", seconds("lesson"), seconds("course")],
-            ["the bare computation in it", "", seconds("bare")],
+            ["forward passes, backward passes and steps alone", "", seconds("bare")],
             ["peak memory", megabytes("lesson"), megabytes("course")],
-            ["of it, Jupyter with PyTorch loaded", megabytes("torch"), megabytes("torch")],
-            ["pictures of the curves per second", "", f"{found['pictures_per_second']:.1f}"],
-            ["time that they take in the kernel", "", f"{found['chart_share']:.1%}"],
-            ["time that they take with a browser", "", f"{found['browser_share']:.0%}"],
-            ["two trainings at once, each", "", f"{found['two_at_once_ratio']:.1f} × as long"],
+            ["of which Jupyter and PyTorch alone", megabytes("torch"), megabytes("torch")],
+            ["updates of the curves per second", "", f"{found['pictures_per_second']:.1f}"],
+            ["share of the time that they take, in the kernel", "", f"{found['chart_share']:.1%}"],
+            ["the same, with a browser on these cores", "", f"{found['browser_share']:.0%}"],
+            ["two trainings at once each take", "", f"{found['two_at_once_ratio']:.1f} × as long"],
         ],
     )
 
@@ -97,9 +97,9 @@ def hub():
     return table(
         head,
         [
-            ["memory of a kernel with chapter 2 run (PSS)", f"{found['kernel_MB']} MB"],
-            ["memory of its server", f"{found['server_MB']} MB"],
-            [f"images per second together, {' / '.join(rates)} training at once", together],
+            ["memory of a student's kernel after chapter 2", f"{found['kernel_MB']} MB"],
+            ["memory of a student's server", f"{found['server_MB']} MB"],
+            [f"images per second in all, while {' / '.join(rates)} students train", together],
         ],
     )
 

@@ -167,15 +167,31 @@ def test_the_convolution_explorer_follows_its_controls(net, images):
 def test_kernels_that_nobody_has_trained(net, images):
     explorer = convolution.ConvolutionExplorer(net, images)
     X, _ = images[[0]]
-    _, edge, _, blur = convolution.PRESETS
+    edge, _ = convolution.EDGES
     explorer.kernel.value = edge
-    assert explorer.step.bias == 0 == convolution.preset_kernel(edge, (1, 5, 5)).sum()
+    assert explorer.step.bias == 0 == convolution.kernel_named(edge, (1, 5, 5)).sum()
     beside = X[0, 0, 8, 12] - X[0, 0, 8, 11]
     assert explorer.step.value == pytest.approx(beside.item(), abs=1e-6)
-    explorer.kernel.value, explorer.layer.value = blur, 2
+    explorer.kernel.value, explorer.layer.value = convolution.BLUR, 2
     window = lenet.activations(net, X)[3][0, :, 4:9, 4:9]
     assert explorer.step.value == pytest.approx(window.mean().item(), abs=1e-6)
     assert explorer.step.feature_map[4, 4] == pytest.approx(explorer.step.value, abs=1e-6)
+
+
+def test_a_kernel_of_one_s_own(net, images):
+    explorer = convolution.ConvolutionExplorer(net, images)
+    X, _ = images[[0]]
+    explorer.own.value = "0 0 0; −1 0 0; 0 0 3"
+    assert explorer.kernel.value == convolution.OWN
+    expected = 3 * X[0, 0, 9, 13] - X[0, 0, 8, 11]
+    assert explorer.step.value == pytest.approx(expected.item(), abs=1e-6)
+    explorer.layer.value = 2
+    assert explorer.step.kernel[:, 2, 1].tolist() == pytest.approx([-1 / 6] * 6)
+    for refused in ("", "1 2; 3", "one", "1 nan", "1 2 3 4 5 6", "1e39"):
+        explorer.own.value = refused
+        assert "your own kernel is" in svg_of(explorer)
+    explorer.own.value = "1"
+    assert "your own kernel is" not in svg_of(explorer)
 
 
 @pytest.mark.parametrize(
@@ -293,7 +309,7 @@ def test_the_lessons_sizes_are_lenet():
     assert "This is LeNet" in shapes.draw_sizes(shapes.Sizes()).svg()
     changed = shapes.Sizes(kernel2=3, pooling1="max", dense_inputs=576)
     assert shapes.changes(changed) == [
-        "pooling 1 average → max", "conv 2 kernel 5 → 3", "dense 1 expects 400 → 576"
+        "pool 1 average → max", "conv 2 kernel 5 → 3", "dense 1 expects 400 → 576"
     ]  # fmt: skip
 
 
@@ -321,7 +337,7 @@ def test_what_does_not_fit_is_explained():
         "or the maps before it larger."
     )
     assert explain(kernel1=11, padding1=0, stride1=3, kernel2=3, pool2=4) == (
-        "The map vanishes in pooling 2: its window is 4 × 4, and the map that it gets is only "
+        "The map vanishes in pool 2: its window is 4 × 4, and the map that it gets is only "
         "1 × 1: make the window 1 or smaller, or the maps before it larger."
     )
     advice = explain(kernel1=11, padding1=0, stride1=3, kernel2=10, padding2=1)
@@ -612,7 +628,7 @@ def test_what_a_descent_did_is_said():
 
 def test_a_sign_has_its_colour_and_a_prediction_too():
     shades = pieces.signed(torch.tensor([[-2.0, 0.0, 1.0]]), 2.0)
-    assert shades.tolist() == [[[0, 90, 160], [255, 255, 255], [228, 172, 128]]]
+    assert shades.tolist() == [[[0, 114, 178], [255, 255, 255], [222, 168, 126]]]
     probabilities = torch.full((10,), 0.05)
     probabilities[3] = 0.55
     for target, color in [(3, pieces.GREEN), (4, pieces.MARK)]:

@@ -41,8 +41,8 @@ def check_2_1(answer_2_1):
         "one map": side**2,
         "the side": side,
         "6 channels": 6 * side**2,
-        "before pooling 2": _values_of(layers[:-2], 64),
-        "after pooling 1": _values_of(layers[:3], 64),
+        "before pool 2": _values_of(layers[:-2], 64),
+        "after pool 1": _values_of(layers[:3], 64),
         "by the side": lenets * 64 // 28,
         "by the area": round(lenets * (64 / 28) ** 2),
         "the pixels": 64 * 64,
@@ -153,7 +153,7 @@ def check_2_4(answer_2_4):
     conv_1, pooling_1, right = (_first_equal_move(layers[:end]) for end in (1, 3, 6))
     mistakes = {
         "conv 1": conv_1,
-        "pooling 1": pooling_1,
+        "pool 1": pooling_1,
         "the kernel": 5,
         "the receptive field": 16,
         "not the smallest": [2 * right, 3 * right],

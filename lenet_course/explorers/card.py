@@ -2,7 +2,7 @@
 
 import lenet_helpers as lenet
 from lenet_course import checks
-from lenet_course.drawing import COLORS, Picture, show_widget
+from lenet_course.drawing import COLORS, SIGNED, Picture, show_widget
 
 import copy
 import html
@@ -41,10 +41,7 @@ def grey(values: Tensor | np.ndarray, low: float = 0.0, high: float = 1.0) -> np
 def signed(values: Tensor | np.ndarray, limit: float) -> np.ndarray:
     """A map (H, W) as an image: -`limit` is blue, 0 white, `limit` orange."""
     share = (torch.as_tensor(values) / max(limit, 1e-9)).nan_to_num(0).clamp(-1, 1)
-    share = share.unsqueeze(-1).numpy()
-    blue, orange, white = (np.array(c) for c in ((0, 90, 160), (200, 90, 0), (255, 255, 255)))
-    end = np.where(share < 0, blue, orange)
-    return (white + (end - white) * np.abs(share)).round().astype(np.uint8)
+    return SIGNED((share.numpy() + 1) / 2, bytes=True)[..., :3]
 
 
 def tiled(maps: Tensor, columns: int, fill: float) -> Tensor:
@@ -420,6 +417,14 @@ def whole_number(description: str, low: int, high: int, value: int) -> widgets.B
     """A field for a whole number."""
     return widgets.BoundedIntText(
         value=value, min=low, max=high, description=description,
+        style={"description_width": "initial"}, layout={"width": "auto"},
+    )  # fmt: skip
+
+
+def text(description: str, value: str) -> widgets.Text:
+    """A field for a line of text; it counts once Enter is pressed or the field is left."""
+    return widgets.Text(
+        value=value, description=description, continuous_update=False,
         style={"description_width": "initial"}, layout={"width": "auto"},
     )  # fmt: skip
 

@@ -2,8 +2,9 @@
 
 import lenet_helpers as lenet
 from lenet_course import checks
-from lenet_course.drawing import Picture
+from lenet_course.drawing import Picture, short
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -91,22 +92,40 @@ def _check(name, value, low, high):
         raise ValueError(f"{name} must be {low} to {high}, it is {value}")
 
 
-PRESETS = ("the network's own", "edge: −1 beside 1", "edge: −1 above 1", "blur: the mean")
+NETWORKS, BLUR, OWN = "the network's own", "blur: the mean", "your own"
+EDGES = {"edge: −1 beside 1": "-1 1", "edge: −1 above 1": "-1; 1"}
+KERNELS = (NETWORKS, *EDGES, BLUR, OWN)
 
 
-def preset_kernel(name: str, shape: Sequence[int]) -> Tensor | None:
-    """One of the PRESETS as a kernel (C, k, k); None for the network's own."""
-    kernel = torch.zeros(shape)
-    down, across = (side // 2 for side in shape[1:])
-    if name == PRESETS[0]:
+def kernel_named(name: str, shape: Sequence[int], own: str = "") -> Tensor | None:
+    """One of the KERNELS as a tensor (C, k, k); None for the network's own; `own` is yours."""
+    if name == NETWORKS:
         return None
-    if name == PRESETS[3]:
-        return kernel + 1 / kernel.numel()
-    kernel[:, down, across] = 1 / len(kernel)
-    if name == PRESETS[1]:
-        kernel[:, down, max(across - 1, 0)] = -1 / len(kernel)
-    else:
-        kernel[:, max(down - 1, 0), across] = -1 / len(kernel)
+    if name == BLUR:
+        return torch.full(shape, 1 / math.prod(shape))
+    return kernel_written(EDGES.get(name, own), shape)
+
+
+def kernel_written(text: str, shape: Sequence[int]) -> Tensor:
+    """The kernel (C, k, k) of the numbers in `text`, such as "-1 0 1; -2 0 2; -1 0 1", row by row.
+
+    They stand in the middle, zeros around them; of C input channels it takes the mean. Raises
+    ValueError for what is no table of numbers, or a larger one than k x k.
+    """
+    try:
+        rows = [[float(v) for v in row.split()] for row in text.replace("−", "-").split(";")]
+        values = torch.tensor(rows)
+    except ValueError:
+        values = torch.empty(0, 0)
+    high, wide = values.shape
+    if not (1 <= high <= shape[1] and 1 <= wide <= shape[2] and values.isfinite().all()):
+        raise ValueError(
+            f"your own kernel is {short(text)!r}: write at most {shape[1]} rows of {shape[2]} "
+            "numbers, such as -1 0 1; -2 0 2; -1 0 1"
+        )
+    top, left = (shape[1] - high) // 2, (shape[2] - wide) // 2
+    kernel = torch.zeros(*shape)
+    kernel[:, top : top + high, left : left + wide] = values / shape[0]
     return kernel
 
 
@@ -210,7 +229,7 @@ class ConvolutionExplorer(card.Explorer):
 
     Usage: `ConvolutionExplorer(net, images).show()`; `images` is a lenet.ImageDataset. Move the
     sliders, press play, or press in the feature map (then the arrow keys step through it). In the
-    place of the network's own kernel it shows one that finds edges or one that blurs.
+    place of the network's own kernel it shows one that finds edges, one that blurs, or yours.
     """
 
     def __init__(self, net: nn.Sequential, images: lenet.ImageDataset) -> None:
@@ -219,17 +238,19 @@ class ConvolutionExplorer(card.Explorer):
         convolution_step(net, card.one_image(images, 0)[0], 1, 0, 0, 0)  # refuses what can't be
         names = [(f"conv {i + 1}", i + 1) for i in range(len(convolutions(net)))]
         self.image, self.layer = card.image_number(images), card.dropdown("layer", names, 1)
-        self.kernel = card.dropdown("kernel", PRESETS, PRESETS[0])
+        self.kernel = card.dropdown("kernel", KERNELS, NETWORKS)
+        self.own = card.text("your own kernel, row; row", "-1 0 1; -2 0 2; -1 0 1")
         self.channel = card.slider("output channel", 0, 0, 0)
         self.input_channel = card.slider("input channel shown", 0, 0, 0)
         self.row, self.column = card.slider("row", 0, 0, 0), card.slider("column", 0, 0, 0)
         self.position = card.slider("position, row after row", 0, 0, 0, play=250)
-        controls = [self.image, self.layer, self.kernel, self.channel, self.input_channel]
+        controls = [self.image, self.layer, self.kernel, self.own, self.channel, self.input_channel]
         places = [self.row, self.column, self.position]
         hint = "arrow keys: another place in the feature map"
         view = card.PictureView(self._click, self._arrow, hint=hint)
         super().__init__("One value of a convolution", controls + places, view)
         self.watch(self.image, self.kernel, self.channel, self.input_channel, self.row, self.column)
+        self.own.observe(self.saying(lambda change: self._take_own()), "value")
         self.layer.observe(self.saying(lambda change: self._fit_ranges()), "value")
         self.position.observe(lambda change: self._go(change.new), "value")
         self._fit_ranges()
@@ -240,9 +261,13 @@ class ConvolutionExplorer(card.Explorer):
         """The ConvolutionStep that the controls choose, of the network as it is now."""
         X, _ = card.one_image(self.images, self.image.value)
         conv = checks.layers(self.net)[convolutions(self.net)[self.layer.value - 1]]
-        kernel = preset_kernel(self.kernel.value, conv.weight.shape[1:])
+        kernel = kernel_named(self.kernel.value, conv.weight.shape[1:], self.own.value)
         place = (self.layer.value, self.channel.value, self.row.value, self.column.value)
         return convolution_step(self.net, X, *place, kernel)
+
+    def _take_own(self):
+        with self.changing():
+            self.kernel.value = OWN
 
     def _go(self, position):
         if not self._quiet:  # the reader has moved it

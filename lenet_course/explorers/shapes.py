@@ -63,15 +63,15 @@ def make_network(sizes: Sizes) -> nn.Sequential:
     )  # fmt: skip
 
 
-LAYERS = {1: "conv 1", 3: "pooling 1", 4: "conv 2", 6: "pooling 2"}  # place in the Sequential
+LAYERS = {1: "conv 1", 3: "pool 1", 4: "conv 2", 6: "pool 2"}  # place in the Sequential
 DENSE = {8: "dense 1", 10: "dense 2", 12: "dense 3"}
 
 
 def spoken(name: str) -> str:
     """A size as the controls call it: "padding1" is "conv 1 padding"."""
     what, part = name[:-1], name[-1]
-    words = {"pool": f"pooling {part} window", "dense": f"dense {part} width"}
-    words |= {"pooling": f"pooling {part}", "dense_input": "dense 1 expects"}
+    words = {"pool": f"pool {part} window", "dense": f"dense {part} width"}
+    words |= {"pooling": f"pool {part}", "dense_input": "dense 1 expects"}
     return words.get(what, f"conv {part} {what}")
 
 
@@ -125,7 +125,7 @@ def _times(*numbers):
 
 def _vanished(sizes, name, before):
     part, gets = name[-1], f"and the map that it gets is only {_times(before, before)}"
-    if name.startswith("pooling"):
+    if name.startswith("pool"):
         window = getattr(sizes, f"pool{part}")
         return (
             f"The map vanishes in {name}: its window is {_times(window, window)}, {gets}: "
@@ -348,7 +348,7 @@ PARTS = ("channels", "kernel", "padding", "stride", "pooling", "pool")  # of con
 
 def _control(name, value):
     if name.startswith("pooling"):
-        return card.dropdown(f"pooling {name[-1]}", list(POOLINGS), value)
+        return card.dropdown(f"pool {name[-1]}", list(POOLINGS), value)
     if name.startswith("dense"):  # too many values for a slider
         return card.whole_number(spoken(name), *LIMITS[name], value)
     return card.slider(spoken(name), *LIMITS[name], value)

@@ -100,7 +100,8 @@ class Card:
         return self.changes(lambda: box.select_option(label))
 
     def enter(self, name, number):
-        field = self.root.get_by_role("spinbutton", name=name)
+        roles = (self.root.get_by_role(role, name=name) for role in ("spinbutton", "textbox"))
+        field = next(field for field in roles if field.count())
         return self.changes(lambda: (field.fill(str(number)), field.press("Enter")))
 
     def click(self, name):
@@ -152,6 +153,7 @@ def test_convolution(lab):
     card.enter("image (0 to 9999)", 7)
     assert "−1.00" in card.choose("kernel", "edge: −1 beside 1")
     card.choose("kernel", "blur: the mean")
+    assert "−2.00" in card.enter("your own kernel, row; row", "1 0; 0 -2")
     card.choose("kernel", "the network's own")
     assert "feature map 1: 10 × 10" in card.choose("layer", "conv 2")
     assert "input channel 1:" in card.press("input channel shown", "ArrowRight")
@@ -171,9 +173,9 @@ def test_shapes(lab):
             )
             assert "This is LeNet" in card.click("LeNet again")
     for part in (1, 2):
-        assert f"pooling {part} average → max" in card.choose(f"pooling {part}", "max")
+        assert f"pool {part} average → max" in card.choose(f"pool {part}", "max")
         card.enter(f"dense {part} width", 99)
-        card.press(f"pooling {part} window", "ArrowRight")
+        card.press(f"pool {part} window", "ArrowRight")
         card.click("LeNet again")
     assert "expects 500 values" in card.enter("dense 1 expects", 500)
     card.click("LeNet again")

@@ -12,6 +12,18 @@ claims_conv1 = torch.nn.functional.conv2d
 """
 
 CLAIMS = [
+    (
+        "`1 0 0` moves the image one place to the right, as each value takes that of its left neighbour.",
+        "(own := ConvolutionExplorer(net, mnist_train)) and setattr(own.own, 'value', '1 0 0') is None"
+        " and torch.allclose(own.step.feature_map[:, 1:], mnist_train[[0]][0][0, 0, :, :-1])",
+    ),
+    (
+        "`-1 0 1; -2 0 2; -1 0 1`, the **Sobel kernel**, finds edges as −1 beside 1 does, and from three"
+        " rows at once.",
+        "(own := ConvolutionExplorer(net, mnist_train)) and"
+        " setattr(own.kernel, 'value', 'your own') is None and"
+        " own.step.kernel[0, 1:4, 1:4].tolist() == [[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]",
+    ),
     ("| C3 | conv 2 |", "[type(m).__name__ for m in claims_net].count('Conv2d') == 2"),
     ("| S4 | pool 2 |", "[type(m).__name__ for m in claims_net].count('AvgPool2d') == 2"),
     (
@@ -43,9 +55,13 @@ CLAIMS = [
         "(learned.weight.flatten() - torch.tensor([-1, 1])).abs().max() < 0.05",
     ),
     (
-        "Choose conv 2. Its feature maps are 10 × 10, and each value adds up six patches, one from "
-        "each input channel",
-        "outputs[4].shape[-2:] == (10, 10) and net[4].in_channels == 6",
+        "Ten places: its feature maps are 10 × 10, because a window of 5 fits ten times into the 14 "
+        "values of a row.",
+        "outputs[4].shape[-2:] == (10, 10) == (14 - 5 + 1,) * 2 and outputs[3].shape[-1] == 14",
+    ),
+    (
+        "Choose conv 2. Each of its values adds up six patches, one from each input channel",
+        "net[4].in_channels == 6",
     ),
     ("count the parameters layer by layer, 61706 in all", "sum(claims_numbers) == 61706"),
     (
@@ -60,7 +76,24 @@ CLAIMS = [
         r"logistic sigmoid, $1 / (1 + e^{-a})$",
         "torch.sigmoid(torch.tensor(0.7)).isclose(torch.tensor(1 / (1 + math.exp(-0.7))))",
     ),
+    (
+        "each of the 16 output channels sees 3, 4 or all 6 of the input channels | each sees all 6",
+        "claims_net[4].weight.shape[:2] == (16, 6)",
+    ),
+    (
+        "the sum of four values, times a trainable coefficient, plus a trainable bias, through the "
+        "activation | the mean of four values; nothing to train",
+        "claims_net[3].kernel_size == 2 and claims_numbers[3] == 0",
+    ),
     ("| **trainable parameters** | 60000 | 61706 |", "sum(claims_numbers) == 61706"),
+    (
+        "C1, C5 and F6 have as many parameters as conv 1, dense 1 and dense 2.",
+        "[claims_numbers[i] for i in (1, 8, 10)] == [6 * 26, 120 * 401, 84 * 121]",
+    ),
+    (
+        "the text calls them conv 1, pool 1, conv 2, pool 2, dense 1 and dense 2, and the output dense 3.",
+        "[type(m).__name__ for m in claims_net if list(m.parameters()) or 'Pool' in type(m).__name__] == 'Conv2d AvgPool2d Conv2d AvgPool2d Linear Linear Linear'.split()",
+    ),
     ("where the 1706 additional parameters come from", "61706 - 60000 == 1706 == 900 - 44 + 850"),
     (
         r"The code 2051 is $8 \cdot 256 + 3$: data of type 8 (whole bytes) in 3 dimensions. What follows is one byte, 0 to 255, for each pixel, and nothing else:",
@@ -83,11 +116,11 @@ CLAIMS = [
         "10 * 28 == 280 and 28 * 280 == 7840",
     ),
     (
-        "To turn the 10 × 10 tiles into 100 it would need *one* step that leads from every tile to the next. But the step is 28 nine times in a row, and then it is not.",
-        "10 * 10 == 100 and 7840 != 280 * 28 + 28",
+        "To turn the 10 × 10 tiles into 100 it would need *one* step that leads from every tile to the next. But the step is 28 nine times in a row, and then, to the first tile of the next row, it is 7588:",
+        "10 * 10 == 100 and 7840 - 9 * 28 == 7588",
     ),
     (
-        "looks at every 5 × 5 patch of the image with 6 small patterns, its **kernels**",
+        "looks at every 5 × 5 patch of the image with 6 small patterns, its kernels",
         "claims_net[1].weight.shape == (6, 1, 5, 5)",
     ),
     (
@@ -119,7 +152,7 @@ CLAIMS = [
         "claims_net[1](torch.zeros(1, 1, 28, 28)).shape == (1, 6, 28, 28)",
     ),
     (
-        "1. Take the 5 × 5 **patch** of the image around that place. 2. Multiply it, value by value, by the 5 × 5 **kernel** of channel 0. 3. Add up the 25 **products**. 4. Add the **bias** of channel 0.",
+        "1. Take the 5 × 5 **patch** of the image around that place. 2. Multiply it, value by value, by the 5 × 5 kernel of channel 0. 3. Add up the 25 **products**. 4. Add the **bias** of channel 0.",
         "claims_net[1].weight[0].numel() == 25 and claims_net[1].bias.shape == (6,)",
     ),
     (
@@ -223,6 +256,7 @@ UNCHECKED = {
     "read several million checks a day": PAPER,
     "drawn to scale: the image of 28 × 28 pixels, then C1 with 6 maps of 28 × 28, S2 with 6 of 14 × 14, C3 with 16 of 10 × 10, S4 with 16 of 5 × 5, then C5, F6 and the output with 120, 84 and 10 values": "the picture is tested in tests/test_images.py",
     "| | LeNet-5, 1998 | LeNet in this course |": PAPER,
+    "is LeNet-5 with the details of its time simplified": PAPER,
     "32 × 32 pixels, with the 28 × 28 image in the middle": PAPER,
     r"scaled hyperbolic tangent, $1.7159 \tanh\left(\tfrac{2}{3} a\right)$": PAPER,
     "ten radial basis function (RBF) units": PAPER,
@@ -232,7 +266,7 @@ UNCHECKED = {
     "a colour image three": "red, green and blue",
     "about 100 of each class, or something else?": "a question",
     "It predicts 6, a thousand times": "the cell above counts 1000 of them",
-    "stays at 2.30 for about an **epoch**, one pass over all training images": "chapter 3 and results/plateau.json",
+    "stays at 2.30 for about an **epoch**, one pass over all training images, or longer": "chapter 3 and results/plateau.json",
     "comes from one of four simple calculations. We do three of them by hand": "they are named in this chapter",
     "We work out one value: channel 0, row 8, column 12.": "a choice",
     "larger or smaller than 0.5?": "a question",

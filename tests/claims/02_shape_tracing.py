@@ -155,7 +155,7 @@ CLAIMS = [
         "sum(r.parameters for r in claims_trace) == 61706 and round(100 * 48120 / 61706) == 78 and sum(r.mult_adds for r in claims_trace) == 416520 and round(100 * (claims_trace[1].mult_adds + claims_trace[4].mult_adds) / 416520) == 86 and [claims_trace[i].receptive_field for i in (1, 3, 4, 6, 8)] == [5, 6, 14, 16, 28]",
     ),
     (
-        "From 1 × 28 × 28 to 16 × 5 × 5: the network gives up *where* in exchange for *what*, and the dense layers turn that into ten logits.",
+        "From 1 × 28 × 28 to 16 × 5 × 5: the network gives up the exact place in exchange for more kinds of patterns, and the dense layers turn *what is where* into ten logits.",
         "claims_shapes[0] == (1, 28, 28) and claims_shapes[6] == (16, 5, 5) and claims_shapes[-1] == (10,)",
     ),
     (

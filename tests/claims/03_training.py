@@ -61,6 +61,11 @@ CLAIMS = [
         r"$$p_i = \frac{e^{o_i}}{\sum_j e^{o_j}} .$$",
         "(letters + 3 * torch.eye(26)[:4]).softmax(1)[0, 0].isclose(torch.tensor(math.e**3 / (math.e**3 + 25)))",
     ),
+    (
+        r"What softmax does shows in three logits. All three probabilities are positive, that of the negative logit too, and a logit that is larger by 1 gets $e \approx 2.72$ times the probability:",
+        "len(three_logits) == 3 and three_logits.min() < 0 < three_logits.softmax(0).min() and three_logits[0] == three_logits[1] + 1 "
+        "and round((three_logits.softmax(0)[0] / three_logits.softmax(0)[1]).item(), 2) == 2.72 == round(math.e, 2)",
+    ),
     ("it is most confident of class 7", "predicted.unique().tolist() == [7]"),
     (
         r"$$l = -\frac{1}{B} \sum_{b=1}^{B} \ln p_{b,\,y_b} .$$",
@@ -189,6 +194,11 @@ CLAIMS = [
     ("after the third of five batches", "len(few_batches) == 5"),
     ("called twice: new weights, old biases", "'1.bias' in before"),
     (
+        "The loss began at 2.58, above ln 10, rose to almost 2.9 in the first batches, and came down to 2.30.",
+        "not as_in_the_lesson or (round(run.train[0][1], 2) == 2.58 > math.log(10) and 2.83 < max(l for _, l, _ in run.train[:6]) < 2.9 "
+        "and round(np.median([l for e, l, _ in run.train if 0.2 < e < 0.6]), 1) == 2.3)",
+    ),
+    (
         "for about an epoch it sat still, then dropped quickly, then ever more slowly",
         "not as_in_the_lesson or (0.8 < plateau_end < 1.2 and losses[-1] < 1)",
     ),
@@ -262,6 +272,11 @@ CLAIMS = [
     (
         "No plateau: the signal arrives, and so do the gradients.",
         "relu_run.stopped or next(e for e, l, _ in relu_run.train if l < 2.2) < 0.1",
+    ),
+    (
+        "After one epoch it classifies about 0.71 of the test images correctly; the sigmoid network was at about a third then.",
+        "not as_in_the_lesson or relu_run.stopped or relu_run.lr_changes or (relu_run.test[0][0] == run.test[0][0] == 1 "
+        "and abs(relu_run.test[0][1] - 0.71) < 0.025 and 0.25 < run.test[0][1] < 0.42)",
     ),
     (
         "The study has trained the sigmoid network with a small learning rate, too: with 0.05 over ten epochs and three seeds,",
@@ -339,7 +354,8 @@ UNCHECKED = {
     r"A value in a layer is a sum over its $n_\text{in}$ inputs, $o = \sum_{i=1}^{n_\text{in}} w_i x_i$. With independent weights of mean 0 and variance $\sigma^2$, and independent inputs of mean 0 and variance $\gamma^2$,": "what the formula below, a claim, supposes",
     r"The spread stays what it was if $n_\text{in}\,\sigma^2 = 1$. In the backward pass, the same argument for the gradients asks for $n_\text{out}\,\sigma^2 = 1$. Unless $n_\text{in} = n_\text{out}$ both cannot hold at once": "follows from the formula above",
     "either to continue the training or to start over. Which of the two does it do?": "a question",
-    "The lesson's line for its two hyperparameters": "lr and num_epochs",
+    "The lesson's last two lines of code start its training:": "quoted below it",
+    "the first of them, which sets the two hyperparameters": "lr and num_epochs",
     "after a thousand coats in a row": "a manner of speaking",
     "Two things change. The first is": "the two are named in the text",
     "The second is `torch.no_grad()`": "counts what the text names",

@@ -26,6 +26,28 @@ conv2 = [m for m in net if isinstance(m, nn.Conv2d)][1]
 of_shirts, predictions = test_images.labels == 6, probabilities.argmax(1)
 shirts_as_coats, recognised_shirts = (probabilities[of_shirts & (predictions == c)] for c in (4, 6))
 
+def by_sgd(**settings):
+    # A weight after each of six steps on the loss w ** 2.
+    w, places = torch.ones(1, requires_grad=True), []
+    sgd = torch.optim.SGD([w], lr=0.1, **settings)
+    for _ in range(6):
+        sgd.zero_grad()
+        (w**2).sum().backward()
+        sgd.step()
+        places.append(w.item())
+    return torch.tensor(places)
+
+def by_formula(mu=0.0, nesterov=False, decay=0.0):
+    # The same by the formulas of the chapter.
+    w, v, places = 1.0, 0.0, []
+    for _ in range(6):
+        g = 2 * w
+        g = g + decay * w
+        v = mu * v + g
+        w = w - 0.1 * (g + mu * v) if nesterov else w - 0.1 * v
+        places.append(w)
+    return torch.tensor(places)
+
 def spread_at(epoch):
     at_epoch = lenet.make_lenet()
     at_epoch.load_state_dict(fashion_run.checkpoints[epoch])
@@ -98,6 +120,10 @@ CLAIMS = [
         "and 0.15 < shirts_as_coats[:, 6].median() < 0.25 and 0.55 < recognised_shirts[:, 6].median() < 0.65)",
     ),
     (
+        "for shirts the network's confidence is seldom high.",
+        "not as_shipped or ((probabilities[of_shirts].amax(1) > 0.8).float().mean() < 0.2 < 0.5 < (probabilities[~of_shirts].amax(1) > 0.8).float().mean())",
+    ),
+    (
         "At epoch 1, the first checkpoint after the start, where the loss has just begun to fall. At epoch 0, and as far as the plateau reaches, the probabilities are nearly the same for every image.",
         "not as_shipped or spread_at(0) < 0.001 < 0.1 < spread_at(1)",
     ),
@@ -166,6 +192,36 @@ CLAIMS = [
         "round(means[6] - means[5], 3) == -0.001 and max(steps_acc[names_of_steps[6]]) > min(steps_acc[names_of_steps[5]])",
     ),
     ("| **momentum** 0.9 |", "names_of_steps[4] == 'Nesterov momentum 0.9'"),
+    (
+        r"Momentum and weight decay as formulas, as PyTorch's SGD computes them, with the gradient $g$ and, for each weight $w$, a velocity $v$ that begins at 0:",
+        "by_sgd(momentum=0.9, weight_decay=0.2).allclose(by_formula(mu=0.9, decay=0.2), atol=1e-5)",
+    ),
+    (
+        r"momentum: $v \leftarrow \mu v + g$, then $w \leftarrow w - \text{lr} \cdot v$;",
+        "by_sgd(momentum=0.9).allclose(by_formula(mu=0.9), atol=1e-5)",
+    ),
+    (
+        r"the same $v$, then $w \leftarrow w - \text{lr} \cdot (g + \mu v)$;",
+        "by_sgd(momentum=0.9, nesterov=True).allclose(by_formula(mu=0.9, nesterov=True), atol=1e-5)",
+    ),
+    (
+        r"weight decay: before the others, $g \leftarrow g + \lambda w$.",
+        "by_sgd(weight_decay=0.2).allclose(by_formula(decay=0.2), atol=1e-5) and "
+        "by_sgd(momentum=0.9, nesterov=True, weight_decay=0.2).allclose(by_formula(0.9, True, 0.2), atol=1e-5)",
+    ),
+    (
+        "for one channel of the first convolution and 256 test images",
+        "convolved.numel() == 256 * 28 * 28",
+    ),
+    (
+        "first to mean 0 and variance 1, then to what the two learned numbers of this channel make of that.",
+        "abs(normalised.mean()) < 1e-4 and abs(normalised.var() - 1) < 1e-3 and (scale * normalised + shift).allclose("
+        "F.batch_norm(convolved[:, None], None, None, norm.weight[[channel]], norm.bias[[channel]], training=True)[:, 0], atol=1e-3)",
+    ),
+    (
+        "The spike is the background: where all pixels under the window are 0, a convolution without a bias gives 0.",
+        "shipped[1].bias is None and (shipped[1](torch.zeros(1, 1, 28, 28)) == 0).all() and (convolved == 0).float().mean() > 0.2",
+    ),
     (
         "brought to mean 0 and variance 1, then scaled and shifted by two learned numbers",
         "[p.numel() for p in nn.BatchNorm2d(6).parameters()] == [6, 6] and "
@@ -239,6 +295,7 @@ CLAIMS = [
     ),
 ]
 UNCHECKED = {
+    "For the 7 there is no one answer": "it is for the reader to draw",
     "click an image to see what every layer makes of it, and the ten probabilities": "the explorer's own tests",
     "The largest of the ten probabilities is the **confidence**": "a definition",
     "How little of a 7 is enough for a 7?": "a question",

@@ -86,7 +86,7 @@ def turn_at(name, degrees_turned, shifts):
 
 CLAIMS = [
     (
-        "three seeds of everything, so that you can see the spread",
+        "three seeds of every training in it, so that you can see the spread",
         "(records.groupby(['network', 'dataset', 'lr', 'pool', 'one_cycle', 'share', 'shuffled',"
         " 'shifts', 'trial']).seed.nunique() == 3).all()",
     ),
@@ -132,9 +132,9 @@ CLAIMS = [
         "0.98 < sum(p.numel() for p in mlp.parameters()) / 61706 < 1",
     ),
     (
-        "Something, not much.",
-        "0 < lenet.evaluate_accuracy_gpu(mlp, val_iter) - lenet.evaluate_accuracy_gpu(linear,"
-        " val_iter) < 0.03",
+        "By 0.018. But one run each is an anecdote.",
+        "abs(lenet.evaluate_accuracy_gpu(mlp, val_iter) - lenet.evaluate_accuracy_gpu(linear,"
+        " val_iter) - 0.018) < 0.005",
     ),
     (
         "The study trained all three, linear layer, MLP and the lesson's LeNet, on both data sets,"
@@ -247,7 +247,7 @@ CLAIMS = [
         "all(means.loc[d].val_acc.rank().equals(means.loc[d].test_acc.rank()) for d in DATASETS)",
     ),
     (
-        "a value looks at a small window, its **receptive field**, here 5 × 5",
+        "a value looks at a small window, here 5 × 5",
         "conv.kernel_size == (5, 5)",
     ),
     (
@@ -265,7 +265,7 @@ CLAIMS = [
         "moved[0, 0, :, 3:].equal(validation[[0]][0][0, 0, :, :-3])",
     ),
     (
-        "Yes, except near the edges, where the window reaches beyond the image.",
+        "Yes, except near the edges, where before or after the move the window reaches beyond the image.",
         "same.tolist() == list(range(5, 26))",
     ),
     (
@@ -287,14 +287,19 @@ CLAIMS = [
         "len(window) == len(set(scattered)) == len(scattered) == 25",
     ),
     (
-        "put each of the four combinations in the place of both convolutions, and chose a learning"
-        " rate for each in the same way as before",
+        "150, and 784 times as many. With shared weights and a window it is a convolution, with edges"
+        " that wrap around.",
+        "around.weight.numel() == 150 and around.padding_mode == 'circular' and 784 == 28 * 28",
+    ),
+    (
+        "put each of the other three combinations in the place of both of LeNet's convolutions, and"
+        " chose a learning rate for each as before",
         "all(len(trials[trials.network == n]) == 15 and len(test(n)) == 3"
         " for n in ('not shared', 'not local', 'neither'))",
     ),
     (
-        "On clothes giving up locality costs more, 0.017 against 0.007 for sharing",
-        "about(loss('not local', CLOTHES), 0.017) and about(loss('not shared', CLOTHES), 0.007)"
+        "On clothes giving up locality costs more, 0.018 against 0.007 for sharing",
+        "about(loss('not local', CLOTHES), 0.018) and about(loss('not shared', CLOTHES), 0.007)"
         " and apart(test('not shared'), test('not local'))",
     ),
     (
@@ -342,14 +347,13 @@ CLAIMS = [
         "len(reliability(logits[500], y_test)) <= 10",
     ),
     (
-        "above 1 it makes every prediction less confident, below 1 more, and never changes which is"
-        " the largest",
+        "above 1 it makes every prediction less confident, below 1 more",
         "all(((logits[500] / T).softmax(1).amax(1).mean() < logits[500].softmax(1).amax(1).mean())"
         " == (T > 1) and (logits[500] / T).argmax(1).equal(logits[500].argmax(1)) for T in (0.5, 2))",
     ),
     (
-        "The network of 50000 images hardly needs mending: $T$ is 1.10, and its error falls from"
-        " 0.014 to 0.005.",
+        "The accuracy stays, as the largest logit stays the largest. The network of 50000 images"
+        " hardly needs mending: $T$ is 1.10, and its error falls from 0.014 to 0.005.",
         "abs(temperature - 1.10) < 0.05 and about(calibration_error(logits[50000], y_test), 0.014)"
         " and abs(calibration_error(logits[50000] / temperature, y_test) - 0.005) < 0.002",
     ),
@@ -366,8 +370,8 @@ CLAIMS = [
         " share_above('clothes', 0.99) < 0.5 and about(share_above('digits', 0.99), 0.24)",
     ),
     (
-        "Noise is met with doubt",
-        "confidences['noise'].median() < 0.6 < confidences['digits'].median()",
+        "Noise hardly ever passes 0.9",
+        "share_above('noise', 0.9) < 0.05",
     ),
     (
         "Softmax must name one of ten pieces of clothing.",
@@ -378,8 +382,17 @@ CLAIMS = [
         "all(at_worst(i)[1] < 0.05 and at_worst(i)[2] < 13 for i in (0, 9, 8))",
     ),
     (
-        "Something grey there, and the boot is a bag, and so are the sneaker and the sandal.",
+        "Something grey above the toe, and the boot is a bag, and so are the sneaker and the sandal",
         "[at_worst(i)[0] for i in (0, 9, 8)] == ['bag'] * 3",
+    ),
+    (
+        "a second, smaller spot lies on the sole",
+        "(boot_map := cover_everywhere(net, boot)[..., 9])[19].min() > 0.7 > 0.3 >"
+        " boot_map[20:27].min() > boot_map[:18].min()",
+    ),
+    (
+        "The coat becomes a t-shirt, with a patch beside its shoulder.",
+        "at_worst(6)[0] == 't-shirt' and at_worst(6)[1] < 0.05 and 3 < at_worst(6)[2] < 10",
     ),
     (
         "The dress and the trouser stay what they are, wherever the patch is.",
@@ -393,8 +406,7 @@ CLAIMS = [
         " abs(at_random[2] - 0.918) < 0.003",
     ),
     (
-        "The patch in the middle changes nothing: it is still an ankle boot. The attack makes a"
-        " sneaker of it.",
+        "With the patch in the middle it is still an ankle boot. The attack makes a sneaker of it.",
         "predicted_name(trust.cover(boot, 14, 14, 7)) == 'ankle boot' and"
         " predicted_name(fgsm(net, boot, boot_label, 0.05)) == 'sneaker'",
     ),
@@ -405,14 +417,39 @@ CLAIMS = [
         " all(apart(test('MLP', d, shuffled=True), test('LeNet', d, shuffled=True)) for d in DATASETS)",
     ),
     (
-        "On digits LeNet with any number of images beats the MLP with three times as many",
+        "On digits LeNet's mean is each time above the MLP's with three times as many images",
         "all(a > b for a, b in zip(curve[DIGITS, 'LeNet'], curve[DIGITS, 'MLP'][1:]))"
         " and all(2.99 < b / a < 3.4 for a, b in zip(shares, shares[1:]))",
     ),
     (
-        "With 500 images two of LeNet's seeds beat every seed of the linear layer; the third, begun"
-        " again at half the rate, ended at 0.709 and pulls the mean below. With 5000 and with 50000"
-        " every seed of LeNet beats every seed of the MLP.",
+        "the linear layer, which knows nothing, loses less than the MLP on both when images are few",
+        "all(curve[d, 'linear'][-1] - curve[d, 'linear'][0] < curve[d, 'MLP'][-1] - curve[d, 'MLP'][0]"
+        " for d in DATASETS)",
+    ),
+    (
+        "It was begun again at half the rate; but so was the best seed with 1500 images.",
+        "all(trainings('LeNet', share=s).set_index('test_acc').restarts.loc[a(test('LeNet', share=s))]"
+        " == 1 for s, a in ((0.01, min), (0.03, max)))",
+    ),
+    (
+        "On clothes, once locality is gone, sharing brings nothing more (0.889 and 0.890).",
+        "about(test('not local').mean(), 0.889) and about(test('neither').mean(), 0.890)",
+    ),
+    (
+        "(one of those with 500 images at half of it)",
+        "sorted(trainings('LeNet', share=0.01).restarts) == [0, 0, 1]",
+    ),
+    (
+        "Without locality alone the maps still move along: that is not enough.",
+        "shift_at('not local', 4, 0) < shift_at('not shared', 4, 0)",
+    ),
+    (
+        "With 500 images two of LeNet's seeds beat every seed of the linear layer; the third ended"
+        " at 0.709 and pulls the mean below.",
+        "sorted(test('LeNet', share=0.01))[1] > test('linear', share=0.01).max()",
+    ),
+    (
+        "With 5000 and with 50000 every seed of LeNet beats every seed of the MLP.",
         "sorted(test('LeNet', share=0.01))[1] > test('linear', share=0.01).max() and"
         " about(test('LeNet', share=0.01).min(), 0.709) and max(NAMES, key=lambda n: curve[CLOTHES, n][0]) == 'linear' and all("
         "apart(test('LeNet', share=s), test('MLP', share=s)) == (s in (0.1, 1)) for s in shares)",

@@ -29,9 +29,39 @@ eight = test_codes[unsure]
 two = [[targets[i] for i in pair] for pair in nearest.indices[unsure].tolist()]
 differ = torch.stack([a != b for a, b in two])
 kept = margins >= 10
+
+
+def seven(net, **distortion):
+    return lenet.predict(net, distort(test_digits[:1][0], **distortion)).argmax().item()
 """
 
 CLAIMS = [
+    (
+        "Turned clockwise, this 7 becomes a 2 for both at 35°; the other way LeNet-5 reads a 7 even at"
+        " 60°, while today's network reads a 9 from 45 to 55°.",
+        "all(seven(net, rotation=30) == 7 and seven(net, rotation=35) == 2 for net in (then, now)) and"
+        " seven(then, rotation=-60) == 7"
+        " and [seven(now, rotation=a) for a in (-40, -45, -50, -55)] == [7, 9, 9, 9]",
+    ),
+    (
+        "With noise LeNet-5 gives up first, at 0.3, today's network at 0.6.",
+        "(seven(then, noise=0.25), seven(now, noise=0.55)) == (7, 7)"
+        " and 7 not in (seven(then, noise=0.3), seven(now, noise=0.6))",
+    ),
+    (
+        "the second pushes all ten away, the nearest most (the right one is pulled more than pushed)",
+        "(g := torch.autograd.grad(map_criterion(d := new.detach().clone().requires_grad_(), y), d)[0])"
+        "[range(1000), y].min() > 0 and (g < 0).sum() == 9 * 1000",
+    ),
+    (
+        "C3's fan-in differs from map to map, and a subsampling's is 4",
+        "len(sees.sum(dim=0).unique()) > 1 and square.numel() == 4",
+    ),
+    (
+        "with sigmoid or ReLU and its initialisation it did not in twenty epochs",
+        "all(len(e) == 20 and min(e) > 0.88 for part, e in zip(study.part, study.errors)"
+        " if part in ('sigmoid for tanh', 'ReLU for tanh'))",
+    ),
     (
         "build the network of the paper layer by layer, and account for its 60000 parameters and "
         "340908 connections",
@@ -48,7 +78,7 @@ CLAIMS = [
         "trials.errors.map(len).eq(3).all() and trials.seed.nunique() == 1",
     ),
     (
-        "initialised as today (Xavier's weights, biases of 0)",
+        "initialised as today (Xavier's weights, biases of 0, subsampling as a mean)",
         "all(p.abs().max() == 0 for name, p in lenet5.make_lenet5(activation=nn.ReLU, init=today).named_parameters() if name == '1.bias')",
     ),
     # The network
@@ -72,11 +102,14 @@ CLAIMS = [
     ),
     ("(Today's LeNet has `padding=2` for that.)", "lenet.make_lenet()[1].padding == (2, 2)"),
     (
-        "background is −0.1 and full ink 1.175, in the place of 0 and 1",
+        "background is −0.1 and full ink 1.175, in place of 0 and 1",
         "torch.allclose(lenet5.Frame()(torch.eye(28)[None, None])[0, 0, 2, 2:4], "
         "torch.tensor([1.175, -0.1])) and X.aminmax() == (0, 1)",
     ),
-    ("The mean is near 0 now.", "abs(framed.mean()) < 0.05 < X.mean()"),
+    (
+        "The mean is near 0 now, by the new values and by the frame's added background.",
+        "abs(framed.mean()) < 0.05 < framed[..., 2:-2, 2:-2].mean() < X.mean()",
+    ),
     (
         "The variance of these images is well below 1, though: most pixels are background.",
         "framed.var() < 0.2 and (X == 0).float().mean() > 0.5",
@@ -89,7 +122,7 @@ CLAIMS = [
         "torch.allclose(values, 1.7159 * torch.tanh(a * 2 / 3))",
     ),
     (
-        "The targets of this network will be −1 and +1",
+        "F6's values will be trained towards −1 and +1, their targets",
         "targets.unique().tolist() == [-1, 1]",
     ),
     (
@@ -152,7 +185,7 @@ CLAIMS = [
         "(kernels.abs().sum(dim=(2, 3)) > 0).equal(sees.T > 0)",
     ),
     (
-        "A square of 14 × 14. Their middles lie between pixel 6 and pixel 25",
+        "The squares are 14 × 14. Their middles lie between pixel 6 and pixel 25",
         "seen_by(0, 0) == (0, 13) and seen_by(9, 9) == (18, 31) and 6 < 6.5 < 24.5 < 25",
     ),
     (
@@ -194,7 +227,7 @@ CLAIMS = [
         "targets.shape[1] == 7 * 12 == 84",
     ),
     (
-        r"$$y_i = \sum_{j=1}^{84} (x_j - t_{ij})^2 ,$$",
+        r"$$y_i = \sum_{k=1}^{84} (x_k - t_{ik})^2 ,$$",
         "torch.allclose(random_distances, torch.cdist(random_codes, targets) ** 2, atol=0.01)",
     ),
     (
@@ -202,11 +235,11 @@ CLAIMS = [
         "(new - 84).abs().max() < 1 and codes.abs().max() < 0.05",
     ),
     (
-        r"Multiply $(x_j - t_{ij})^2$ out, and remember that every $t_{ij}^2$ is 1.",
+        r"Multiply $(x_k - t_{ik})^2$ out, and remember that every $t_{ik}^2$ is 1.",
         "(targets**2 == 1).all()",
     ),
     (
-        r"$\sum_j (x_j - t_{ij})^2 = \sum_j x_j^2 - 2 \sum_j x_j t_{ij} + 84$.",
+        r"$\sum_k (x_k - t_{ik})^2 = \sum_k x_k^2 - 2 \sum_k x_k t_{ik} + 84$.",
         "torch.allclose(random_distances, lengths - 2 * random_codes @ targets.T + 84, atol=1e-3)",
     ),
     (
@@ -252,7 +285,7 @@ CLAIMS = [
         "abs(F.cross_entropy(torch.zeros(10, 10), torch.arange(10)) - math.log(10)) < 1e-6",
     ),
     (
-        "the best such code is the mean of the targets, as often as each digit comes",
+        "the best such code is the mean of the targets, each counted as often as its digit comes",
         "all(map_criterion(((mean_code[:1] + 0.1 * torch.randn(1, 84))[:, None] - targets)"
         ".square().sum(dim=2).expand(60000, 10), labels) > nothing for _ in range(5))",
     ),
@@ -273,7 +306,7 @@ CLAIMS = [
         "abs(nn.init.xavier_uniform_(torch.empty(84, 120)).abs().max() - math.sqrt(6 / 204)) < 1e-3",
     ),
     (
-        "Two times smaller than Xavier's in C1, seven times in C5, and nearly nine times in F6",
+        "They are half of Xavier's in C1, a seventh in C5, less than an eighth in F6",
         "[round(math.sqrt(6 / (i + o)) / (2.4 / i), 1) for i, o in ((25, 150), (400, 3000), "
         "(120, 84))] == [1.9, 7.0, 8.6]",
     ),
@@ -283,7 +316,7 @@ CLAIMS = [
         "signals['F6'] < 0.01 * signals['C1']",
     ),
     (
-        "In the lesson's sigmoid network a signal as small as this meant a plateau of an epoch.",
+        "The lesson's sigmoid network, with about as small a signal, stayed on a plateau for an epoch or more of clothes (chapter 5).",
         "min(r['end'] for r in plateau if r['activation'] == 'sigmoid' and r['factor'] == 1 and "
         "r['data'] == 'FashionMNIST' and r['lr'] == 0.9 and not r['scaled_to']) > 0.9",
     ),
@@ -297,11 +330,11 @@ CLAIMS = [
         "train_iter.batch_size == 32 and isinstance(optimizer, torch.optim.SGD)",
     ),
     (
-        "There it is, a plateau at 42, of a few thousand images.",
-        "1000 < 320 * int(level.sum()) < 6000",
+        "There it is, a plateau near 42, of about 3000 images in this run.",
+        "2000 < 320 * int(level.sum()) < 4000",
     ),
     (
-        "The lesson's sigmoid network stays on its own, on the same digits, for 200000 images and more "
+        "The lesson's sigmoid network stays on its own, on all of MNIST's digits, for 200000 images and more "
         "(chapter 5); but the two differ in batch size, learning rate and optimizer, too.",
         "60000 * min(lesson_ends) > 200000 and len(lesson_ends) == 5",
     ),
@@ -324,7 +357,7 @@ CLAIMS = [
         "for p, r in whole.groupby('part'))",
     ),
     (
-        "0.95 % on the average of three seeds, the very figure of the paper.",
+        "0.95 % on average over three seeds, the very figure of the paper.",
         "round(100 * plain.error.mean(), 2) == 0.95",
     ),
     (
@@ -353,7 +386,7 @@ CLAIMS = [
         "100 * (plain.error.max() - plain.error.min()) > max(alive.values()) - min(alive.values())",
     ),
     (
-        "A test error of 0.95 % is 95 images, and such a count is uncertain by about its square root, ten.",
+        "A test error of 0.95 % is 95 images, and with other test images such a count would differ by about its square root, ten.",
         "round(0.0095 * 10000) == 95 and round(math.sqrt(95)) == 10",
     ),
     (
@@ -377,12 +410,19 @@ CLAIMS = [
         '250 * 32 == 8000 and 70 < brief_runs["ReLU, Xavier\'s weights"][1] < 92',
     ),
     (
-        "Its loss is still 60, and can never fall below 46, as each pixel of background costs at least 1",
-        "(targets < 0).sum(dim=1).min() - j == 46 and "
+        "Its loss is still 60, and can never fall below 50: a target has 60 pixels of background on"
+        " average, each costs at least 1, and $j$ takes off 10.",
+        "round(((targets < 0).sum(dim=1)[labels]).float().mean().item()) == 60 and j == 10 and "
         '56 < brief_runs["ReLU, Xavier\'s weights"][0] < 64',
     ),
     (
-        "with weights by the fan-in, a thousandth of it arrives in F6",
+        "where a subsampling's bias begins below 0, ReLU gives 0 nearly everywhere. The two change together"
+        " here.",
+        "all((lenet.activations(n, X)[i + 1][:, n[i].bias.flatten() < 0] == 0).float().mean() > 0.9"
+        " for n in [torch.manual_seed(0) and lenet5.make_lenet5(activation=nn.ReLU)] for i in (3, 7))",
+    ),
+    (
+        "F6 gets a thousandth of what reaches it with today's initialisation",
         "500 < signal_in_f6(activation=nn.ReLU, init=today) / signal_in_f6(activation=nn.ReLU) < 2000",
     ),
     (
@@ -407,8 +447,8 @@ CLAIMS = [
     ("One digit proves little. The same for two thousand", "len(X_test) == 2000"),
     ("Two targets are at least 44 apart.", "4 * pairs[0][0] == 44"),
     (
-        "LeNet-5 has two numbers more to go by: how far away the nearest target is, and how much "
-        "further the second nearest.",
+        "the **margin** between its two largest logits: here, how much further away the second nearest"
+        " target is",
         "(margins >= 0).all() and nearest.values.shape == (10000, 2)",
     ),
     (
@@ -416,7 +456,7 @@ CLAIMS = [
         "margins[~misread].median() > 3 * margins[misread].median()",
     ),
     (
-        "The eight least sure are shown with their codes: blends of two targets, grey where those differ.",
+        "The eight with the smallest margin are shown with their codes: blends of two targets, grey where those differ.",
         "eight[differ].abs().mean() < 0.7 * eight[~differ].abs().mean()",
     ),
     (
@@ -443,7 +483,7 @@ CLAIMS = [
         "count_parameters(fresh[3]) == 2 * 6 and count_parameters(fresh[7]) == 2 * 16",
     ),
     (
-        "distances from ten pictures are a dense layer with fixed weights",
+        "distances from ten pictures rank the digits as a dense layer with fixed weights does",
         "random_distances.argmin(dim=1).equal(F.linear(random_codes, targets).argmax(dim=1))",
     ),
     (
@@ -451,11 +491,11 @@ CLAIMS = [
         "num_kernels == 60 and 6 * 16 == 96",
     ),
     (
-        "five of seven exchanges are lost in the spread of three seeds, two keep the network from learning at all",
+        "five of seven exchanges are lost in the spread of three seeds; two keep the network from learning, one",
         "len(means_of) - 1 == 7 and len(alive) - 1 == 5",
     ),
     (
-        "Distorted training images are worth more than any part: 0.64 % in place of 0.95 %.",
+        "Distorted training images gain more than any exchange: 0.64 % in place of 0.95 %.",
         "means_of[''] - 100 * warped.error.mean() > means_of[''] - min(alive.values())",
     ),
 ]
