@@ -64,7 +64,7 @@ def mutants():
     found = {}
     for key, killed_by in read("mutants").items():
         file = key.partition(": ")[0]
-        where = file if "/" not in file or file.endswith(".ipynb") else str(Path(file).parent) + "/"
+        where = f"{Path(file).parent}/" if "/" in file else file
         found.setdefault(where, []).append(bool(killed_by))
     rows = [[f"`{where}`", len(found[where]), sum(found[where])] for where in sorted(found)]
     total = ["**together**", *(sum(row[column] for row in rows) for column in (1, 2))]

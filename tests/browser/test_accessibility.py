@@ -83,7 +83,7 @@ def test_tab_goes_through_the_card_and_the_focus_is_seen(lab):
     card = Card(lab, "convolution")
     card.picture.focus()
     seen = []
-    for _ in range(4):
+    for _ in range(5):
         card.page.keyboard.press("Tab")
         seen.append(
             card.page.evaluate(
@@ -93,8 +93,8 @@ def test_tab_goes_through_the_card_and_the_focus_is_seen(lab):
                 }"""
             )
         )
-    assert [tag for tag, *_ in seen] == ["INPUT", "SELECT", "SELECT", "BUTTON"]
-    assert [how for _, *how in seen] == [["solid", "3px"]] * 4
+    assert [tag for tag, *_ in seen] == ["INPUT", "SELECT", "SELECT", "INPUT", "BUTTON"]
+    assert [how for _, *how in seen] == [["solid", "3px"]] * 5
 
 
 def test_a_control_says_why_it_waits_and_then_answers(lab):

@@ -1,7 +1,9 @@
 """The checkable sentences of chapter 3, each with what must be true in its kernel."""
 
 SETUP = """
+import contextlib
 import importlib.metadata
+import io
 
 import numpy as np
 import torch.nn.functional as F
@@ -17,6 +19,14 @@ plateaus = json.loads((lenet.COURSE / "results" / "plateau.json").read_text())["
 def ends(activation, lr):
     wanted = {"activation": activation, "lr": lr, "factor": 1, "data": "FashionMNIST", "scaled_to": ""}
     return [run["end"] for run in plateaus if wanted.items() <= run.items()]
+
+def loss_of_unequal_batches():
+    # What the chapter's train_ch6 prints for batches of three images and of one, without a step.
+    X, y = (part[:4] for part in few_batches[0])
+    new = lenet.make_lenet()
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        train_ch6(new, [(X[:3], y[:3]), (X[3:], y[3:])], few_test[:1], 1, 0.0, "cpu")
+    return printed.getvalue(), f"loss {F.cross_entropy(new(X), y):.3f}"
 
 low_rate = [run["loss"] for run in steps["learning rate 0.05 instead of 0.9"]]
 sigmoid_end = spreads[nn.Sigmoid, "Xavier"]
@@ -179,6 +189,10 @@ CLAIMS = [
     (
         "The weights are new, the biases are the trained ones",
         "all((not v.equal(before[n])) == n.endswith('weight') for n, v in trained.state_dict().items())",
+    ),
+    (
+        "| `l * X.shape[0]` | from the batch's mean back to a sum |",
+        "(lambda printed, expected: printed.startswith(expected))(*loss_of_unequal_batches())",
     ),
     ("each epoch starts its sums at 0", "d2l.Accumulator(3).data == [0.0] * 3"),
     ("Try ours on five batches, two epochs:", "len(few_batches) == 5 and len(curve) == 2 * 5"),

@@ -86,6 +86,14 @@ def turn_at(name, degrees_turned, shifts):
 
 CLAIMS = [
     (
+        "each place can have weights of its own instead: a **locally connected layer**. The two formulas"
+        " below differ only in the indices of the weights.",
+        "torch.isclose(own(w := torch.randn(6, 25, 28, 28), boot, window)[0, 2, 5, 9],"
+        " (w[2, :, 5, 9] * seen(boot, window)[0, :, 5, 9]).sum(), atol=1e-5)"
+        " and torch.allclose(own(w[..., :1, :1].expand_as(w), boot, window),"
+        " shared(w[..., 0, 0], boot, window), atol=1e-4)",
+    ),
+    (
         "three seeds of every training in it, so that you can see the spread",
         "(records.groupby(['network', 'dataset', 'lr', 'pool', 'one_cycle', 'share', 'shuffled',"
         " 'shifts', 'trial']).seed.nunique() == 3).all()",
@@ -545,5 +553,4 @@ CLAIMS = [
 UNCHECKED = {
     "How many of ten will you get?": "a question",
     "A network that is right nine times in ten when it says 0.9 is **calibrated**": "a definition",
-    "The two formulas below differ only in the indices of the weights.": "`shared` and `own`",
 }
