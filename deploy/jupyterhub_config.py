@@ -1,7 +1,7 @@
 """A class on one server: JupyterHub's configuration, explained in README.md beside it.
 
 The course's folder and its environment are shared and only read. Each student has copies of the
-chapters, runs and settings in the own home. `make hub` tries it on one machine (LENET_HUB_TRY).
+chapters, runs and settings in their own home. `make hub` tries it on one machine (LENET_HUB_TRY).
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""What the hub starts for a student: copies of the chapters in ~/lenet, then the own JupyterLab.
+"""What the hub starts for a student: copies of the chapters in ~/lenet, then their own JupyterLab.
 
 Copies are made and brought up to date as by `make lab` (scripts/my_notebooks.py): one that was
 changed or run is never written to.

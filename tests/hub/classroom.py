@@ -127,7 +127,7 @@ class Student:
         return self.session.cookies.get("_xsrf", path="/hub/")
 
     def open_server(self) -> None:
-        """Start the own server; from then on `api` asks it."""
+        """Start their own server; from then on `api` asks it."""
         headers = {"X-XSRFToken": self.xsrf(), "Referer": f"{self.url}/hub/home"}
         path = f"{self.url}/hub/api/users/{self.name}"
         answer = self.session.post(f"{path}/tokens", headers=headers, json={})
@@ -195,7 +195,7 @@ class Student:
                 return printed
 
     def run_chapter(self, chapter: str) -> None:
-        """All cells of the own copy, from top to bottom; one that is to fail may."""
+        """All cells of their own copy, from top to bottom; one that is to fail may."""
         answer = self.api("get", f"contents/my-notebooks/{chapter}.ipynb")
         answer.raise_for_status()
         for cell in nbformat.from_dict(answer.json()["content"]).cells:
