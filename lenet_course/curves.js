@@ -25,30 +25,30 @@ function panel(box, title, lines, marks, top, epochs, size) {
     `paint-order="stroke" stroke="white" stroke-width="4">${escape(words)}</text>`;
   const line = (x1, y1, x2, y2, color, more = "") =>
     `<line x1="${x1}" y1="${y1}" x2="${x2}" y2="${y2}" stroke="${color}" ${more}/>`;
-  let svg = text(left, box.top - 0.7 * size, title, BLACK);
+  let axes = text(left, box.top - 0.7 * size, title, BLACK);
   const gap = niceStep(top / 6);
   for (let value = 0; value < top * 1.001; value += gap) {
-    if (value) svg += line(left, y(value), left + width, y(value), "#DDDDDD");
-    svg += text(left - 6, y(value) + 0.35 * size, String(+value.toFixed(4)), BLACK, "end");
+    if (value) axes += line(left, y(value), left + width, y(value), "#DDDDDD");
+    axes += text(left - 6, y(value) + 0.35 * size, String(+value.toFixed(4)), BLACK, "end");
   }
   const step = Math.max(1, niceStep((epochs * 2.5 * size) / width));
   for (let epoch = 0; epoch <= epochs; epoch += step)
-    svg += text(x(epoch), box.top + height + 1.4 * size, String(epoch), BLACK, "middle");
-  svg += text(left + width, box.top + height + 2.7 * size, "epoch", BLACK, "end");
-  svg += line(left, box.top + height, left + width, box.top + height, GREY);
+    axes += text(x(epoch), box.top + height + 1.4 * size, String(epoch), BLACK, "middle");
+  axes += text(left + width, box.top + height + 2.7 * size, "epoch", BLACK, "end");
+  axes += line(left, box.top + height, left + width, box.top + height, GREY);
   marks.forEach(([epoch, words], i) => {
-    svg += line(x(epoch), box.top, x(epoch), box.top + height, BLACK, 'stroke-dasharray="2 4"');
-    if (words) svg += text(x(epoch) + 4, box.top + height - 6 - (i % 4) * 1.3 * size, words, BLACK);
+    axes += line(x(epoch), box.top, x(epoch), box.top + height, BLACK, 'stroke-dasharray="2 4"');
+    if (words) axes += text(x(epoch) + 4, box.top + height - 6 - (i % 4) * 1.3 * size, words, BLACK);
   });
-  const axes = svg, ends = [];
-  svg = "";
+  const ends = [];
+  let curves = "";
   for (const { name, points, color, dash, thick } of lines) {
     if (!points.length) continue;
     const path = points.map(([e, v]) => `${x(e).toFixed(1)} ${y(v).toFixed(1)}`).join("L");
-    svg += `<path d="M${path}" fill="none" stroke="${color}" stroke-width="${thick}" ` +
+    curves += `<path d="M${path}" fill="none" stroke="${color}" stroke-width="${thick}" ` +
       `stroke-linejoin="round" ${dash ? 'stroke-dasharray="8 4"' : ""}/>`;
     const [epoch, value] = points[points.length - 1];
-    svg += `<circle cx="${x(epoch)}" cy="${y(value)}" r="${1.8 * thick}" fill="${color}"/>`;
+    curves += `<circle cx="${x(epoch)}" cy="${y(value)}" r="${1.8 * thick}" fill="${color}"/>`;
     ends.push({ px: x(epoch) + 0.6 * size, py: y(value), name, color, dot: y(value) });
   }
   // From the bottom up the labels make room for each other.
@@ -57,9 +57,9 @@ function panel(box, title, lines, marks, top, epochs, size) {
     for (const other of ends.slice(0, i))
       if (Math.abs(other.px - end.px) < 0.6 * size * Math.max(other.name.length, end.name.length))
         end.py = Math.min(end.py, other.py - 1.25 * size);
-    svg += text(end.px, end.py + 0.35 * size, end.name, end.color);
+    curves += text(end.px, end.py + 0.35 * size, end.name, end.color);
   });
-  return [axes, svg];
+  return [axes, curves];
 }
 
 /** The chart for a given width, in CSS pixels: panels beside each other where there is room. */

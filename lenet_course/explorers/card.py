@@ -406,27 +406,22 @@ def button(description: str, do: Callable[[], None], style: str = "") -> widgets
     return control
 
 
+# Fields as wide as the column of controls, with all of their description.
+FIELD = {"style": {"description_width": "initial"}, "layout": {"width": "auto"}}
+
+
 def dropdown(description: str, options: Sequence, value: Any) -> widgets.Dropdown:
-    return widgets.Dropdown(
-        options=options, value=value, description=description,
-        style={"description_width": "initial"}, layout={"width": "auto"},
-    )  # fmt: skip
+    return widgets.Dropdown(options=options, value=value, description=description, **FIELD)
 
 
 def whole_number(description: str, low: int, high: int, value: int) -> widgets.BoundedIntText:
     """A field for a whole number."""
-    return widgets.BoundedIntText(
-        value=value, min=low, max=high, description=description,
-        style={"description_width": "initial"}, layout={"width": "auto"},
-    )  # fmt: skip
+    return widgets.BoundedIntText(value=value, min=low, max=high, description=description, **FIELD)
 
 
 def text(description: str, value: str) -> widgets.Text:
     """A field for a line of text; it counts once Enter is pressed or the field is left."""
-    return widgets.Text(
-        value=value, description=description, continuous_update=False,
-        style={"description_width": "initial"}, layout={"width": "auto"},
-    )  # fmt: skip
+    return widgets.Text(value=value, description=description, continuous_update=False, **FIELD)
 
 
 def image_number(images: lenet.ImageDataset, value: int = 0) -> widgets.BoundedIntText:

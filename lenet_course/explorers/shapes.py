@@ -348,7 +348,7 @@ PARTS = ("channels", "kernel", "padding", "stride", "pooling", "pool")  # of con
 
 def _control(name, value):
     if name.startswith("pooling"):
-        return card.dropdown(f"pool {name[-1]}", list(POOLINGS), value)
+        return card.dropdown(spoken(name), list(POOLINGS), value)
     if name.startswith("dense"):  # too many values for a slider
         return card.whole_number(spoken(name), *LIMITS[name], value)
     return card.slider(spoken(name), *LIMITS[name], value)
