@@ -1,7 +1,6 @@
 """What the chapters of the LeNet course share: network, shapes, data, evaluation, training.
 
-Images are batches `X` of shape (B, 1, 28, 28), float32 in 0..1; labels `y` have shape (B,), int64
-in 0..9. Names and behaviour are those of *Dive into Deep Learning* (d2l).
+Batches are `X`, float32 (B, 1, 28, 28) in 0..1, and `y`, int64 (B,) in 0..9. Names are d2l's.
 """
 
 from lenet_course import checks, data_files  # before torch: the package makes settings for it
@@ -9,6 +8,7 @@ from lenet_course.speed import fastest_layout, try_device
 
 import math
 import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -16,12 +16,15 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader, Dataset
 
 COURSE = data_files.COURSE  # the folder that this file is in
 DIGITS = list("0123456789")
 FASHION_LABELS = ["t-shirt", "trouser", "pullover", "dress", "coat"]
 FASHION_LABELS += ["sandal", "shirt", "sneaker", "bag", "ankle boot"]
+Device = torch.device | str | None  # None: the network's own, for training the fastest there is
 
 
 class Reshape(nn.Module):
@@ -66,10 +69,7 @@ class LayerTrace(NamedTuple):
 @torch.no_grad()
 def activations(net: nn.Sequential, X: Tensor) -> list[Tensor]:
     """The output of every layer of `net` for a batch `X`, in order."""
-    outputs = [X]
-    for layer in net:
-        outputs.append(layer(outputs[-1]))
-    return outputs[1:]
+    return [X := layer(X) for layer in net]
 
 
 @torch.no_grad()
@@ -135,7 +135,7 @@ def load_data_mnist(batch_size: int) -> list[DataLoader]:
 
 
 @contextmanager
-def eval_mode(net: nn.Module):
+def eval_mode(net: nn.Module) -> Iterator[None]:
     """Inside: evaluation mode, no gradients. Afterwards every layer has the mode that it had."""
     training = [module for module in net.modules() if module.training]
     net.eval()
@@ -147,7 +147,7 @@ def eval_mode(net: nn.Module):
             module.training = True
 
 
-def predict(net: nn.Module, X: Tensor, device=None) -> Tensor:
+def predict(net: nn.Module, X: Tensor, device: Device = None) -> Tensor:
     """Probabilities (B, 10) of the ten classes for a batch `X`, on the CPU."""
     checks.batch(X)
     with eval_mode(net):
@@ -156,10 +156,8 @@ def predict(net: nn.Module, X: Tensor, device=None) -> Tensor:
     return y_hat.softmax(dim=1).cpu()
 
 
-def evaluate_accuracy_gpu(net: nn.Module, data_iter, device=None) -> float:
-    """Share of the images of `data_iter` that `net` classifies correctly, 0..1.
-
-    d2l's, with the `torch.no_grad()` that the lesson forgot."""
+def evaluate_accuracy_gpu(net: nn.Module, data_iter: Iterable, device: Device = None) -> float:
+    """The share of `data_iter` that `net` classifies correctly, 0..1; d2l's, without gradients."""
     correct, total = 0, 0
     for X, y in data_iter:
         checks.batch(X, y)
@@ -213,14 +211,15 @@ class Callback:
 
     stop_requested = False
 
-    def before_fit(self, run: Run, optimizer, scheduler) -> None: ...
+    def before_fit(self, run: Run, optimizer: Optimizer, scheduler: LRScheduler | None) -> None: ...
     def after_batch(self, run: Run) -> None: ...
     def after_fit(self, run: Run) -> None: ...
 
 
 def train_ch6(
-    net, train_iter, test_iter, num_epochs, lr, device=None,
-    *, optimizer=None, scheduler=None, callback=None, label="LeNet",
+    net: nn.Module, train_iter: Iterable, test_iter: Iterable, num_epochs: int, lr: float,
+    device: Device = None, *, optimizer: Optimizer | None = None,
+    scheduler: LRScheduler | None = None, callback: Callback | None = None, label: str = "LeNet",
 ) -> Run:  # fmt: skip
     """Train `net` and return the Run; chapter 3 builds this function step by step.
 
@@ -238,21 +237,21 @@ def train_ch6(
     try:
         callback.before_fit(run, optimizer, scheduler)
         for epoch in range(num_epochs):
-            train_epoch(net, train_iter, epoch, optimizer, scheduler, run, callback)
-            end_epoch(net, test_iter, run)
+            _train_epoch(net, train_iter, epoch, optimizer, scheduler, run, callback)
+            _end_epoch(net, test_iter, run)
             if run.stopped:
                 break
     except (Exception, KeyboardInterrupt) as error:
         if not run.examples and isinstance(error, ValueError):
             raise  # the first batch was refused: nothing has happened yet
         run.stop(f"{type(error).__name__} {error}".strip())
-        checks.attempt(end_epoch, net, test_iter, run)
+        checks.attempt(_end_epoch, net, test_iter, run)
     finally:
         checks.attempt(callback.after_fit, run)
     return run
 
 
-def train_epoch(net, train_iter, epoch, optimizer, scheduler, run, callback) -> None:
+def _train_epoch(net, train_iter, epoch, optimizer, scheduler, run, callback):
     """One epoch of `train_ch6`: forward pass, backward pass, step; `run` keeps what comes out."""
     loss, num_batches, sums = nn.CrossEntropyLoss(), len(train_iter), np.zeros(3)
     net.train()
@@ -282,19 +281,19 @@ def train_epoch(net, train_iter, epoch, optimizer, scheduler, run, callback) -> 
             return run.stop("as you asked")
 
 
-def end_epoch(net, test_iter, run) -> None:
+def _end_epoch(net, test_iter, run):
     """The accuracy on the test images, and a checkpoint."""
     run.test_acc, weights = evaluate_accuracy_gpu(net, test_iter), copy_weights(net)
     run.test.append((run.epoch, run.test_acc))
     run.checkpoints.append(weights)
 
 
-def gradient_sizes(net) -> list[float]:
+def gradient_sizes(net: nn.Module) -> list[float]:
     """Root mean square of the gradient of every weight, first layer to last."""
     weights = [p for p in net.parameters() if p.dim() > 1 and p.grad is not None]
     return [w.grad.square().mean().sqrt().item() for w in weights]
 
 
-def copy_weights(net) -> dict[str, Tensor]:
+def copy_weights(net: nn.Module) -> dict[str, Tensor]:
     """The state dict as a copy on the CPU."""
     return {name: w.detach().cpu().contiguous().clone() for name, w in net.state_dict().items()}

@@ -10,6 +10,8 @@ import socket
 import sys
 from pathlib import Path
 
+from jupyterhub.spawner import Spawner
+
 COURSE = Path(__file__).resolve().parents[1]
 HUB = Path(sys.prefix)  # the hub's own environment, with its proxy
 TRY = os.environ.get("LENET_HUB_TRY")  # a folder: no accounts, no password, homes in this folder
@@ -69,7 +71,7 @@ def free_port(first: int) -> int:
     return 0  # any
 
 
-def before_start(spawner) -> None:
+def before_start(spawner: Spawner) -> None:
     """A port of the student's own; the account `projector` has large type, as `make present`."""
     spawner.port = free_port(10_000 + 10 * (spawner.user.id % 2000))
     if spawner.user.name == "projector":

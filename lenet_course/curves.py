@@ -12,9 +12,10 @@ import math
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import anywidget
 import matplotlib
@@ -22,8 +23,10 @@ import numpy as np
 import traitlets
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
-Points = list[list[float]]  # [epoch, value], ...
+Points = Sequence[Sequence[float]]  # [epoch, value], ...
 
 
 def smoothed(run: lenet.Run, column: int) -> Points:
@@ -123,7 +126,7 @@ class Chart:
         axes.set_axisbelow(True)
         return axes
 
-    def add(self, panel: int, name: str, points: Points, **style) -> None:
+    def add(self, panel: int, name: str, points: Points, **style: Any) -> None:
         """A line, with a dot at its last point, where its label stands."""
         points = [point for point in points if all(map(math.isfinite, point))]
         if not points:
@@ -181,7 +184,9 @@ class LiveCurves(lenet.Callback):
         self.projector = bool(os.environ.get("LENET_PROJECTOR")) if projector is None else projector
         self.pictures, self.seconds = 0, 0.0  # sent, and spent on them: what `make bench` reads
 
-    def before_fit(self, run: lenet.Run, optimizer, scheduler) -> None:
+    def before_fit(
+        self, run: lenet.Run, optimizer: Optimizer, scheduler: LRScheduler | None
+    ) -> None:
         self.run, self.optimizer, self.scheduler = run, optimizer, scheduler
         self.stop_requested, self.paused, self.new_lr = False, False, None
         self.chart, self.heard, self.trouble = None, False, ""

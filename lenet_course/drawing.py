@@ -11,6 +11,7 @@ import html
 import io
 import re
 import warnings
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +143,7 @@ def view(widget: widgets.Widget) -> dict[str, dict]:
     return {"application/vnd.jupyter.widget-view+json": model}
 
 
-def show_data(data: dict[str, Any], **kwargs) -> DisplayHandle | None:
+def show_data(data: dict[str, Any], **kwargs: Any) -> DisplayHandle | None:
     """Display MIME data in a notebook; elsewhere there is nobody to see it."""
     return display(data, raw=True, **kwargs) if in_notebook() else None
 
@@ -199,6 +200,7 @@ def plain(text: Any, longest: int = 40) -> str:
 
 MARGIN = 4  # around a picture, for lines that run along its edge
 FAMILY = f"DejaVu Sans, Verdana, {', '.join(CJK)}, sans-serif"
+Places = Iterable[Sequence[float]]  # (x, y), ...
 
 
 class Picture:
@@ -212,20 +214,27 @@ class Picture:
         self.outer_width, self.outer_height = width + 2 * MARGIN, height + 2 * MARGIN
         self._svg, self._spots = [], []
 
-    def box(self, x, y, width, height, fill="none", line="none", thick=1) -> None:
+    def box(
+        self, x: float, y: float, width: float, height: float,
+        fill: str = "none", line: str = "none", thick: float = 1,
+    ) -> None:  # fmt: skip
         self._svg.append(
             f'<rect x="{x:.1f}" y="{y:.1f}" width="{max(width, 0):.1f}" '
             f'height="{max(height, 0):.1f}" fill="{fill}" stroke="{line}" '
             f'stroke-width="{thick:g}"/>'
         )
 
-    def polygon(self, corners, fill="none", line="none", thick=1) -> None:
+    def polygon(
+        self, corners: Places, fill: str = "none", line: str = "none", thick: float = 1
+    ) -> None:
         self._svg.append(
             f'<polygon points="{_places(corners)}" fill="{fill}" stroke="{line}" '
             f'stroke-width="{thick:g}"/>'
         )
 
-    def line(self, points, color=COLORS["black"], thick=2, dashed=False) -> None:
+    def line(
+        self, points: Places, color: str = COLORS["black"], thick: float = 2, dashed: bool = False
+    ) -> None:
         dashes = ' stroke-dasharray="6 4"' if dashed else ""
         self._svg.append(
             f'<polyline points="{_places(points)}" fill="none" stroke="{color}" '
@@ -233,8 +242,9 @@ class Picture:
         )
 
     def text(
-        self, x, y, words, size=16, color=COLORS["black"], anchor="start", bold=False, rotation=0
-    ) -> None:
+        self, x: float, y: float, words: str, size: float = 16, color: str = COLORS["black"],
+        anchor: str = "start", bold: bool = False, rotation: float = 0,
+    ) -> None:  # fmt: skip
         """`y` is the middle of the line; `anchor` is start, middle or end; `rotation` in degrees,
         anticlockwise."""
         weight = ' font-weight="bold"' if bold else ""
@@ -245,7 +255,7 @@ class Picture:
             f'text-anchor="{anchor}"{weight}{turned}>{html.escape(printable(words))}</text>'
         )
 
-    def pixels(self, x, y, width, height, rgb: np.ndarray) -> None:
+    def pixels(self, x: float, y: float, width: float, height: float, rgb: np.ndarray) -> None:
         """An image (H, W, 3), uint8, whose pixels stay square and sharp."""
         file = io.BytesIO()
         Image.fromarray(rgb).save(file, "PNG", compress_level=1)
@@ -256,7 +266,7 @@ class Picture:
             f'href="data:image/png;base64,{png}"/>'
         )
 
-    def sheet(self, x, y, scale, rgb, tiles) -> None:
+    def sheet(self, x: float, y: float, scale: float, rgb: np.ndarray, tiles: tuple) -> None:
         """An image of tiles, made by explorers.card.tiled, with a frame around each.
 
         One image where a hundred small ones would take ten times as long to encode. `scale` is in
@@ -269,7 +279,7 @@ class Picture:
                 left, top = x + j * (width + 1) * scale, y + i * (height + 1) * scale
                 self.box(left, top, width * scale, height * scale, line="#9a9a9a", thick=0.5)
 
-    def spot(self, x, y, width, height, key) -> None:
+    def spot(self, x: float, y: float, width: float, height: float, key: Any) -> None:
         """A click in this box means `key`."""
         self._spots.append((x, y, width, height, key))
 
@@ -300,5 +310,5 @@ class Picture:
         )
 
 
-def _places(points) -> str:
+def _places(points: Places) -> str:
     return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)

@@ -4,6 +4,8 @@ LeCun, Bottou, Bengio, Haffner: "Gradient-Based Learning Applied to Document Rec
 II. Images come as everywhere in the course: `X` (B, 1, 28, 28), float32 in 0..1.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -135,7 +137,7 @@ def make_lenet5(
     pooling: type = Subsampling,
     table: list[tuple[int, ...]] = TABLE,
     rbf: bool = True,
-    init=init_as_then,
+    init: Callable[[nn.Module], None] = init_as_then,
 ) -> nn.Sequential:
     """A new LeNet-5: (B, 1, 28, 28) to logits (B, 10). Each argument exchanges one part.
 

@@ -9,11 +9,13 @@ from lenet_course.drawing import MARGIN, Picture
 
 import io
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import torch
 from draw_architecture import THEMES, volumes
 from PIL import Image
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 FRAMES_PER_DIGIT = 20
@@ -26,10 +28,7 @@ NOISY = {2, 4}  # the digits that come with noise
 LAGS = [0, 1, 1, 2, 2, 3, 3, 4]
 
 SIZE = 960, 400  # of the picture
-TOP, ROW = (
-    74,
-    260,
-)  # where the highest layer begins, and its height; the others are centred beside it
+TOP, ROW = 74, 260  # where the highest layer begins, and its height; others are centred beside it
 PLACES = [  # of the layers: x, columns of maps, scale, gap between the maps
     (22, 1, 5, 0),
     (188, 2, 3, 4),
@@ -64,14 +63,14 @@ def _ramp(colors, steps):
 PALETTE = np.round(np.concatenate([_ramp(*ramp) for ramp in RAMPS.values()])).astype(np.uint8)
 
 
-def shade(ramp, amount):
+def shade(ramp: str, amount: np.ndarray | float) -> np.ndarray:
     """Palette indices of `amount` (0..1, an array or a number) on a ramp."""
     names = list(RAMPS)
     start = sum(RAMPS[name][1] for name in names[: names.index(ramp)])
     return (start + np.round(np.clip(amount, 0, 1) * (RAMPS[ramp][1] - 1))).astype(np.uint8)
 
 
-def as_palette_picture(indices):
+def as_palette_picture(indices: np.ndarray) -> Image.Image:
     picture = Image.fromarray(indices.astype(np.uint8), "P")
     picture.putpalette([*PALETTE.flatten().tolist(), 0, 0, 0])  # the last one is see-through
     return picture
@@ -80,7 +79,7 @@ def as_palette_picture(indices):
 # ---------------------------------------------------------------------------- digits in motion
 
 
-def moving_digits(images):
+def moving_digits(images: lenet.ImageDataset) -> Tensor:
     """(N, 1, 28, 28) float32 frames: one digit after the other comes in, sways, and leaves.
 
     `images` is an ImageDataset; the first digit of each class is shown, none is picked out.
@@ -123,20 +122,20 @@ def _pose(image, u, turn, k):
 # ---------------------------------------------------------------------------- values
 
 
-def stage_values(net, X):
+def stage_values(net: nn.Sequential, X: Tensor) -> list[Tensor]:
     """What LeNet's volumes hold for the frames `X`, the output as probabilities."""
     outputs = lenet.activations(net.eval(), X)
     *values, logits = [outputs[volume.layer] for volume in volumes()]
     return [*values, logits.softmax(dim=1)]
 
 
-def grey(values):
+def grey(values: Tensor) -> np.ndarray:
     """Palette indices of the input's pixels, 0..1."""
     steps = RAMPS["input"][1] - 1
     return shade("input", _steady(values.numpy() * steps) / steps)
 
 
-def lit(values, blank):
+def lit(values: Tensor, blank: Tensor) -> np.ndarray:
     """Palette indices: how far the values are from those of an empty picture, and which way."""
     far = (values - blank).numpy()
     amount = np.abs(far / np.quantile(np.abs(far), 0.995)) ** 0.75  # which lifts the faint ones
@@ -160,7 +159,7 @@ def _steady(level):
 # ---------------------------------------------------------------------------- frames
 
 
-def draw_maps(canvas, place, indices):
+def draw_maps(canvas: np.ndarray, place: tuple[int, ...], indices: np.ndarray) -> None:
     """Put the palette indices of (channels, height, width) values on the canvas."""
     left, columns, scale, gap = place
     big = indices.repeat(scale, axis=1).repeat(scale, axis=2)
@@ -173,7 +172,7 @@ def draw_maps(canvas, place, indices):
         canvas[y : y + height, x : x + width] = picture
 
 
-def backdrop(digits):
+def backdrop(digits: str) -> np.ndarray:
     """What is the same in all frames; the digits beside the bars have the colour `digits`."""
     picture = Picture(SIZE[1] - 2 * MARGIN, SIZE[0] - 2 * MARGIN)
     picture.box(-MARGIN, -MARGIN, *SIZE, fill=COLORS["background"])
@@ -198,7 +197,7 @@ def backdrop(digits):
     return canvas
 
 
-def draw_output(canvas, probabilities, bright):
+def draw_output(canvas: np.ndarray, probabilities: Tensor, bright: np.ndarray) -> None:
     """Ten bars; the digit that the network is sure of is as in the backdrop `bright`."""
     for digit, p in enumerate(probabilities.tolist()):
         y = TOP + digit * BAR_ROW
@@ -210,7 +209,7 @@ def draw_output(canvas, probabilities, bright):
         canvas[y + 5 : y + BAR_ROW - 5, BARS_X : BARS_X + length] = shade("bar", 1)
 
 
-def draw_frames(net, images):
+def draw_frames(net: nn.Sequential, images: lenet.ImageDataset) -> list[np.ndarray]:
     """All frames as arrays of palette indices."""
     *values, probabilities = stage_values(net, moving_digits(images))
     *blank, _ = stage_values(net, torch.zeros(1, 1, 28, 28))
@@ -228,7 +227,7 @@ def draw_frames(net, images):
     return frames
 
 
-def save_gif(frames, path):
+def save_gif(frames: list[np.ndarray], path: Path) -> None:
     """Write the frames to `path` as an endless GIF with one palette.
 
     Each frame holds only what has changed since the one before; the rest of it is transparent.

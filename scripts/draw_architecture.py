@@ -47,24 +47,24 @@ class Volume:
     y: float = 0  # the middle of the whole volume
 
     @property
-    def label(self):
+    def label(self) -> str:
         channels, height, width = self.shape
         return f"{channels}" if height == width == 1 else f"{channels} @ {height}×{width}"
 
-    def point(self, column, row, channel=0.0):
+    def point(self, column: float, row: float, channel: float = 0.0) -> tuple[float, float]:
         """Where a corner of the pixel grid is drawn; row 0 is at the top."""
         channels, height, width = self.shape
         right = column - width / 2 + (channel - channels / 2) * DEPTH_X
         down = row - height / 2 - (channel - channels / 2) * DEPTH_Y
         return self.middle + SCALE * right, self.y + SCALE * down
 
-    def square(self, top, left, side):
+    def square(self, top: float, left: float, side: float) -> list[tuple[float, float]]:
         """The corners of a square on the front."""
         corners = [(0, 0), (side, 0), (side, side), (0, side)]
         return [self.point(left + column, top + row) for column, row in corners]
 
 
-def volumes(y=0):
+def volumes(y: float = 0) -> list[Volume]:
     """LeNet's volumes, from left to right; their middle is at height `y`."""
     found = [
         Volume("input", "input", 0, 102),
@@ -86,7 +86,7 @@ def volumes(y=0):
     return found
 
 
-def draw_architecture(theme, image):
+def draw_architecture(theme: str, image: torch.Tensor) -> Picture:
     """The picture in 1400 x 500 CSS pixels; `theme` is "light" or "dark".
 
     `image` (28, 28), uint8, is seen on the front of the input.
@@ -106,7 +106,7 @@ def draw_architecture(theme, image):
     return picture
 
 
-def draw_thumbnail(image):
+def draw_thumbnail(image: torch.Tensor) -> Picture:
     """The title card that links to the lesson's video: 16 to 9."""
     colors = THEMES["dark"]
     picture = _draw_all(volumes(y=540), colors, image, height=788)

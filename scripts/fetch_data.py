@@ -29,7 +29,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -142,7 +142,9 @@ def from_package(download: Callable[[Path], Path]) -> Bring:
     return lambda file: contents()[Path(file).name]
 
 
-def debian_package(folder: Path, name: str = "dataset-fashion-mnist", options=()) -> Path:
+def debian_package(
+    folder: Path, name: str = "dataset-fashion-mnist", options: Sequence[str] = ()
+) -> Path:
     """Download a Debian package. apt-get keeps its lists in `folder`: no root needed."""
     for place in ("lists/partial", "archives/partial"):
         (folder / place).mkdir(parents=True)

@@ -15,18 +15,18 @@ README = COURSE / "README.md"
 BLOCK = re.compile(r"(<!-- (?P<name>\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
-def read(name):
+def read(name: str) -> dict:
     """What a command wrote to results/`name`.json."""
     return json.loads((COURSE / "results" / f"{name}.json").read_text(encoding="utf-8"))
 
 
-def table(head, rows):
+def table(head: list[str], rows: list[list]) -> str:
     """A Markdown table: the first column to the left, the others to the right."""
     lines = [head, [":--"] + ["--:"] * (len(head) - 1), *rows]
     return "".join("| " + " | ".join(map(str, line)) + " |\n" for line in lines)
 
 
-def bench():
+def bench() -> str:
     """The course against the lesson's own code, as `make bench` measured it."""
     found = read("bench")
 
@@ -52,14 +52,14 @@ def bench():
     )
 
 
-def faults():
+def faults() -> str:
     """What went wrong on purpose, and how often all was well afterwards: `make faults`."""
     rows = [[name, n["tried"], n["handled"]] for name, n in read("faults").items()]
     total = ["**together**", *(sum(row[column] for row in rows) for column in (1, 2))]
     return table(["what went wrong", "tried", "handled"], [*rows, total])
 
 
-def mutants():
+def mutants() -> str:
     """Planted mistakes, folder by folder, and how many the tests killed: `make mutants`."""
     found = {}
     for key, killed_by in read("mutants").items():
@@ -71,7 +71,7 @@ def mutants():
     return table(["where", "mistakes planted", "killed"], [*rows, total])
 
 
-def accuracy():
+def accuracy() -> str:
     """What ten epochs give, from `make studies`."""
 
     def row(name, accuracies):
@@ -88,7 +88,7 @@ def accuracy():
     )
 
 
-def hub():
+def hub() -> str:
     """A class on one server, as `make hub-figures` measured it."""
     found = read("hub")
     rates = found["images_per_second"]
@@ -107,7 +107,7 @@ def hub():
 TABLES = {function.__name__: function for function in (bench, accuracy, hub, faults, mutants)}
 
 
-def fill(text):
+def fill(text: str) -> str:
     """`text` with every table between markers made anew."""
     return BLOCK.sub(lambda block: f"{block[1]}{TABLES[block['name']]()}{block[3]}", text)
 

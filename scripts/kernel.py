@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from jupyter_client.manager import KernelManager
@@ -16,7 +16,9 @@ class Kernel:
     `before` is put in front of its command line, `environment` is added to its own.
     """
 
-    def __init__(self, folder: Path = COURSE / "notebooks", before=(), **environment: str) -> None:
+    def __init__(
+        self, folder: Path = COURSE / "notebooks", before: Sequence[str] = (), **environment: str
+    ) -> None:
         self.manager = KernelManager(kernel_name="python3")
         self.manager.kernel_spec.argv = [
             *before, sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}",

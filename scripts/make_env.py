@@ -26,6 +26,7 @@ import sys
 import threading
 import time
 import urllib.request
+from collections.abc import Iterator
 
 try:
     import fcntl
@@ -132,7 +133,7 @@ print(json.dumps([sys.version_info[:2], os.path.realpath(sys.executable), bool(v
 """
 
 
-def probe(python: str):
+def probe(python: str) -> "tuple | None":
     """(version, where it is, whether it can make a venv) of a Python; None if it does not run."""
     try:
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
@@ -237,7 +238,7 @@ def reason() -> str:
     return why.format(log=LOG, proxies=" or ".join(proxies) or "pip's settings")
 
 
-def follow(process, folder: str, expected_mb: int) -> None:
+def follow(process: subprocess.Popen, folder: str, expected_mb: int) -> None:
     """Until `process` ends: what it does, how much has come, how long it has taken."""
     begun, had, terminal = time.time(), len(installed()), sys.stdout.isatty()
     said, doing, count = begun, "", 0
@@ -274,7 +275,7 @@ def folder_mb(folder: str) -> int:
 
 
 @contextlib.contextmanager
-def alone():
+def alone() -> "Iterator[None]":
     """Keep other set-ups in this folder waiting; wait for one that is at work already.
 
     pip holds the lock too: it goes on for a while when this script is killed.

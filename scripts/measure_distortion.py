@@ -9,7 +9,7 @@ from lenet_course import saved
 from lenet_course.explorers import distortion
 
 
-def main():
+def main() -> None:
     path = lenet.COURSE / "results" / distortion.FILE
     path.unlink(missing_ok=True)  # what was measured for older weights
     for dataset, weights in (("FashionMNIST", "fashion_mnist.pt"), ("MNIST", "mnist.pt")):

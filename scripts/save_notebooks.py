@@ -27,6 +27,7 @@ import nbformat
 from IPython.core.inputtransformer2 import TransformerManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbformat import NotebookNode
 
 COURSE = Path(__file__).resolve().parent.parent
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -41,7 +42,7 @@ METADATA = {
 }
 
 
-def fingerprint(notebook):
+def fingerprint(notebook: NotebookNode) -> str:
     """A checksum of what the code cells of `notebook` do: not of their layout or comments."""
     magics = TransformerManager()  # makes Python of `%` and `!` lines
     codes = [
@@ -52,7 +53,7 @@ def fingerprint(notebook):
     return hashlib.sha256("\f".join(codes).encode()).hexdigest()
 
 
-def run(notebook, folder, timeout):
+def run(notebook: NotebookNode, folder: Path, timeout: int) -> None:
     """Run `notebook` from a fresh kernel in `folder`; its outputs are replaced."""
     NotebookClient(
         notebook,
@@ -65,7 +66,7 @@ def run(notebook, folder, timeout):
     ).execute(stderr=subprocess.DEVNULL)  # what cells write there is an output, and kept
 
 
-def tidy(notebook):
+def tidy(notebook: NotebookNode) -> None:
     """Keep what a reader sees at rest: no widgets, nothing of the machine it ran on."""
     for cell in notebook.cells:
         # "trusted", "collapsed", "execution": what editors leave behind. The rest is the author's.
@@ -77,7 +78,7 @@ def tidy(notebook):
     notebook.metadata = nbformat.from_dict({**METADATA, "lenet": {"code": fingerprint(notebook)}})
 
 
-def save(notebook, path):
+def save(notebook: NotebookNode, path: Path) -> None:
     """Write `notebook` to `path`, whole or not at all."""
     nbformat.validate(notebook)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".saving-") as folder:
@@ -87,7 +88,7 @@ def save(notebook, path):
         os.replace(new, path)
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description="Run notebooks and save them with their outputs.")
     parser.add_argument("notebooks", nargs="*", type=Path, help="without any: all of the course")
     parser.add_argument("--timeout", type=int, default=1200, help="seconds a cell may take")

@@ -10,15 +10,17 @@ and only then the rest is known. On one core all of it takes hours, on a GPU min
 
 import lenet_helpers as lenet
 from lenet_course import saved
+from lenet_course.explorers.distortion import distort
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cache
 from itertools import product
 
 import studies
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 OUTPUT = lenet.COURSE / "results" / "baselines.json"
@@ -59,7 +61,9 @@ class Windows(nn.Module):
     beyond an edge those at the opposite edge. Without sharing each place has its own weights.
     """
 
-    def __init__(self, c_in, c_out, offsets, size, shared):
+    def __init__(
+        self, c_in: int, c_out: int, offsets: list[tuple[int, int]], size: int, shared: bool
+    ) -> None:
         super().__init__()
         self.offsets, self.size = offsets, size
         fan_in, fan_out = c_in * len(offsets), c_out * len(offsets)
@@ -68,14 +72,14 @@ class Windows(nn.Module):
         self.weight = nn.Parameter(torch.empty(side, side, c_out, fan_in).uniform_(-limit, limit))
         self.bias = nn.Parameter(torch.zeros(side, side, c_out, 1))
 
-    def forward(self, X):
+    def forward(self, X: Tensor) -> Tensor:
         X = X.permute(2, 3, 1, 0)  # places first: one matrix product per place
         moved = [X.roll((-down, -right), (0, 1)) for down, right in self.offsets]
         seen = torch.cat([X[: self.size, : self.size] for X in moved], dim=2)
         return (self.weight @ seen + self.bias).permute(3, 2, 0, 1)
 
 
-def window_offsets(local, first, side):
+def window_offsets(local: bool, first: int, side: int) -> list[tuple[int, int]]:
     """A 5 x 5 window from `first` on, or 25 places drawn from a map of side x side."""
     if local:
         return list(product(range(first, first + 5), repeat=2))
@@ -83,7 +87,7 @@ def window_offsets(local, first, side):
     return [divmod(place, side) for place in places.tolist()]
 
 
-def make_network(name, pool):
+def make_network(name: str, pool: str) -> nn.Sequential:
     """A new network, with Xavier initialisation, by the name that the chapter gives it."""
     layers = {
         "linear": [nn.Flatten(), nn.Linear(784, 10)],
@@ -105,7 +109,7 @@ def make_network(name, pool):
 
 
 @cache
-def load_images(dataset, part, device):
+def load_images(dataset: str, part: str, device: torch.device) -> tuple[Tensor, Tensor]:
     """X (uint8) and y of "train", "val" or "test", always the same, on `device`."""
     images = lenet.load_images(dataset, train=part != "test")
     X, y = images.images.unsqueeze(1), images.labels.long()
@@ -116,7 +120,7 @@ def load_images(dataset, part, device):
     return X.to(device), y.to(device)
 
 
-def prepare(X, shuffled):
+def prepare(X: Tensor, shuffled: bool) -> Tensor:
     """X as a network gets it: in 0..1, its pixels shuffled or not."""
     if shuffled:
         permutation = torch.randperm(784, generator=torch.Generator().manual_seed(0)).to(X.device)
@@ -124,7 +128,7 @@ def prepare(X, shuffled):
     return X / 255
 
 
-def shift(X, down, right):
+def shift(X: Tensor, down: Tensor, right: Tensor) -> Tensor:
     """Each image of X (B, 1, 28, 28) moved by its own number of pixels; what comes in is black."""
     images, pixels = torch.arange(len(X), device=X.device), torch.arange(28, device=X.device)
     rows, columns = (28 - amount[:, None] + pixels for amount in (down, right))  # (B, 28)
@@ -132,20 +136,13 @@ def shift(X, down, right):
     return padded[images[:, None, None], rows[:, :, None], columns[:, None, :]].unsqueeze(1)
 
 
-def turn(X, degrees):
-    """The images of X (B, 1, 28, 28) turned clockwise."""
-    angle = torch.tensor(degrees / 180 * torch.pi)
-    cos, sin, zero = angle.cos(), angle.sin(), angle * 0
-    theta = torch.stack([cos, sin, zero, -sin, cos, zero]).reshape(1, 2, 3).to(X.device)
-    grid = F.affine_grid(theta.expand(len(X), 2, 3), X.shape, align_corners=False)
-    return F.grid_sample(X, grid, align_corners=False)
-
-
 # ---------------------------------------------------------------------------- one training
 
 
-def fit(run, device, num_epochs=NUM_EPOCHS):
-    """The network of `run`, trained."""
+def fit(
+    run: Training, device: torch.device, num_epochs: int = NUM_EPOCHS
+) -> tuple[nn.Sequential, Tensor]:
+    """The network of `run`, trained, and the indices of the images that it has learned from."""
     torch.manual_seed(run.seed)
     net = make_network(run.network, run.pool).to(device)
     net = net.to(memory_format=lenet.fastest_layout(net))
@@ -170,7 +167,7 @@ def fit(run, device, num_epochs=NUM_EPOCHS):
     return net, learn
 
 
-def make_optimizer(run, net, num_epochs):
+def make_optimizer(run: Training, net: nn.Module, num_epochs: int) -> tuple:
     """Plain SGD as in chapter 3; or momentum, weight decay and one-cycle schedule of chapter 4."""
     num_steps = num_epochs * -(-NUM_IMAGES // BATCH_SIZE)
     if not run.one_cycle:
@@ -182,29 +179,28 @@ def make_optimizer(run, net, num_epochs):
     return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, run.lr, num_steps)
 
 
-def logits_of(net, X):
+def logits_of(net: nn.Module, X: Tensor) -> Tensor:
     """The logits (N, 10) for X (N, 1, 28, 28)."""
     with lenet.eval_mode(net):
         return torch.cat([net(part) for part in X.split(1000)])
 
 
-def accuracy(logits, y):
+def accuracy(logits: Tensor, y: Tensor) -> float:
     """Share of the images whose largest logit stands at the label."""
     return round((logits.argmax(dim=1) == y).float().mean().item(), 4)
 
 
-def distortion_curves(net, X, y):
+def distortion_curves(net: nn.Module, X: Tensor, y: Tensor) -> dict[str, list[float]]:
     """The accuracy with all images moved to the right, for PIXELS; and turned, for DEGREES."""
-    rights = [torch.full_like(y, pixels) for pixels in PIXELS]
-    shifted = [logits_of(net, shift(X, right * 0, right)) for right in rights]
-    turned = [logits_of(net, turn(X, degrees)) for degrees in DEGREES]
+    shifted = [distort(X, right=pixels) for pixels in PIXELS]
+    turned = [distort(X, rotation=degrees) for degrees in DEGREES]
     return {
-        "shift_curve": [accuracy(logits, y) for logits in shifted],
-        "turn_curve": [accuracy(logits, y) for logits in turned],
+        "shift_curve": [accuracy(logits_of(net, moved), y) for moved in shifted],
+        "turn_curve": [accuracy(logits_of(net, moved), y) for moved in turned],
     }
 
 
-def train(run):
+def train(run: Training) -> dict:
     """Train once; the record for results/baselines.json.
 
     A training that has learned nothing, as its own images say, is begun again with half the rate;
@@ -223,12 +219,12 @@ def train(run):
     return record if run.trial else record | report(run, net, device)
 
 
-def measure(net, X, y, run):
+def measure(net: nn.Module, X: Tensor, y: Tensor, run: Training) -> float:
     """The accuracy on X (uint8) and y, as `run` sees them."""
     return accuracy(logits_of(net, prepare(X, run.shuffled)), y)
 
 
-def report(run, net, device):
+def report(run: Training, net: nn.Module, device: torch.device) -> dict:
     """What the test images say."""
     X, y = load_images(run.dataset, "test", device)
     X = prepare(X, run.shuffled)
@@ -243,12 +239,15 @@ def report(run, net, device):
 # ---------------------------------------------------------------------------- the study
 
 
-def repeat(networks, datasets=(CLOTHES, DIGITS), seeds=SEEDS, **settings):
+def repeat(
+    networks: Sequence[str], datasets: Sequence[str] = (CLOTHES, DIGITS),
+    seeds: Sequence[int] = SEEDS, **settings,
+) -> list[Training]:  # fmt: skip
     """The same training for each network and each data set, with each seed."""
     return [Training(*each, **settings) for each in product(networks, datasets, seeds)]
 
 
-def trials():
+def trials() -> list[Training]:
     """To choose by: learning rates for each network, and pooling for LeNet; on clothes only."""
     found = []
     for lr in RATES:
@@ -257,7 +256,7 @@ def trials():
     return found
 
 
-def choose(network, records):
+def choose(network: str, records: list[dict]) -> dict:
     """Pooling and learning rate with the best mean validation accuracy over the trial seeds."""
     scores = defaultdict(float)
     for record in records:
@@ -267,7 +266,7 @@ def choose(network, records):
     return {"pool": pool, "lr": lr}
 
 
-def runs(records=()):
+def runs(records: Sequence[dict] = ()) -> list[Training]:
     """The trainings that are known: trials and the lesson's way; given their records, all."""
     plain = {"one_cycle": False}
     found = trials() + repeat(["linear", "MLP"], lr=0.1, **plain)
@@ -288,7 +287,7 @@ def runs(records=()):
     return found
 
 
-def keep_networks():
+def keep_networks() -> None:
     """The two networks that the chapter looks at closely, unless they are kept already."""
     for share, name in KEPT.items():
         path = lenet.COURSE / "notebooks" / "weights" / name
@@ -297,7 +296,7 @@ def keep_networks():
             saved.save_weights(fit(run, lenet.try_device())[0], path)
 
 
-def main():
+def main() -> None:
     processes = studies.ask_processes()
     records = studies.read_records(OUTPUT)
     records = studies.complete(OUTPUT, runs(records), train, processes)

@@ -13,11 +13,12 @@ from lenet_course import saved
 
 import json
 from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice, repeat
 from typing import NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 OUTPUT = lenet.COURSE / "results" / "plateau.json"
 
@@ -25,11 +26,11 @@ OUTPUT = lenet.COURSE / "results" / "plateau.json"
 class Formula(nn.Module):
     """An activation (or a first layer) given as a function of its input."""
 
-    def __init__(self, formula):
+    def __init__(self, formula: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
         self.formula = formula
 
-    def forward(self, X):
+    def forward(self, X: Tensor) -> Tensor:
         return self.formula(X)
 
 
@@ -49,15 +50,15 @@ FAULTS = ("zero_grad", "labels", "sorted", "lr")  # of exercise 5.4, in the orde
 class PlateauEnd(lenet.Callback):
     """Stops the training as soon as the mean loss of the last ten batches is below 2.2."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.losses = deque(maxlen=10)
 
-    def after_batch(self, run):
+    def after_batch(self, run: lenet.Run) -> None:
         self.losses.append(run.train[-1][1])
         self.stop_requested = len(self.losses) == 10 and sum(self.losses) < 10 * 2.2
 
 
-def scaled_lenet(activation, factor, pixels):
+def scaled_lenet(activation: str, factor: float, pixels: float) -> nn.Sequential:
     """LeNet with weights of `factor` x Xavier that sees its pixels times `pixels`."""
     net = lenet.make_lenet(lambda: Formula(ACTIVATIONS[activation]))
     for layer in net:
@@ -67,7 +68,7 @@ def scaled_lenet(activation, factor, pixels):
     return net
 
 
-def spreads(dataset):
+def spreads(dataset: lenet.ImageDataset) -> dict[str, float]:
     """Of the pixels, and of the ten classes' mean images around the mean of all of them."""
     pixels, labels = dataset.images.float() / 255, dataset.labels
     means = torch.stack([pixels[labels == label].mean(dim=0) for label in range(10)])
@@ -89,7 +90,7 @@ class Plan(NamedTuple):
     most_epochs: int = 6
 
 
-def plans(data):
+def plans(data: dict[str, lenet.ImageDataset]) -> Iterator[Plan]:
     """The trainings to compare."""
     clothes, digits = spreads(data["FashionMNIST"]), spreads(data["MNIST"])
     yield from (Plan(factor=factor) for factor in (1, 2, 3, 4))
@@ -105,7 +106,7 @@ def plans(data):
         yield Plan(scaled_to=spread, scale=round(1 / scale, 3))
 
 
-def train_once(plan, seed, dataset):
+def train_once(plan: Plan, seed: int, dataset: lenet.ImageDataset) -> tuple[float | None, float]:
     """The epoch at which the plateau ends, None if it does not; and the loss at the end."""
     torch.manual_seed(seed)
     net = scaled_lenet(plan.activation, plan.factor, plan.scale)
@@ -118,7 +119,7 @@ def train_once(plan, seed, dataset):
     return round(run.epoch, 3) if last < 2.2 else None, round(last, 3)
 
 
-def fault_curve(fault, images, steps=150):
+def fault_curve(fault: str, images: lenet.ImageDataset, steps: int = 150) -> list[float]:
     """The loss of every batch of a ReLU network whose training has one of the faults of 5.4."""
     torch.manual_seed(1)
     net, batch_size = lenet.make_lenet(nn.ReLU), 256
@@ -140,7 +141,7 @@ def fault_curve(fault, images, steps=150):
     return losses
 
 
-def main(seeds=range(5)):
+def main(seeds: Iterable[int] = range(5)) -> None:
     data = {name: lenet.load_images(name, train=True) for name in ("FashionMNIST", "MNIST")}
     results = json.loads(OUTPUT.read_text()) if OUTPUT.exists() else {"runs": []}
     results["spreads"] = {name: spreads(images) for name, images in data.items()}

@@ -19,14 +19,14 @@ POINTS = 25, 21  # measured along the two directions
 MARGIN = 8.0  # around the training's own path
 
 
-def plane(points):
+def plane(points: torch.Tensor) -> torch.Tensor:
     """Two directions (2, P) of length 1 in which points (N, P) spread most around the first."""
     _, _, directions = torch.linalg.svd(points - points[0], full_matrices=False)
     directions = directions[:2]
     return directions * torch.sign(directions @ (points[-1] - points[0])).unsqueeze(1)
 
 
-def main():
+def main() -> None:
     run = saved.load_run(saved.find_weights("fashion_mnist_run.pt"))
     net, vectors = lenet.make_lenet(), []
     for weights in run.checkpoints:

@@ -3,6 +3,8 @@
 import re
 import symtable
 
+from IPython import InteractiveShell
+
 # Where Python itself cannot read the cell:
 # `def name`, `name = ...`, `name, other = ...`, `name: kind = ...`, `name += ...` begin a line.
 MAKES = re.compile(r"^[ \t]*(?:def +(\w+)|([\w, ]+?) *(?::[^=\n]*)?[-+*/]*=(?!=))", re.MULTILINE)
@@ -21,7 +23,7 @@ def _names_made_by(code):
 class Cells:
     """Watches the cells of an IPython shell; without a shell every name is up to date."""
 
-    def __init__(self, shell=None):
+    def __init__(self, shell: InteractiveShell | None = None) -> None:
         self._shell = shell
         self._made = {}  # name: (cell, id of the value) of its last making
         self._outdated = {}  # name: what is the matter with the cell that should have made it
@@ -42,7 +44,7 @@ class Cells:
                 self._outdated[name] = f"makes no `{name}` any more"
             self._made[name] = (cell if name in makes else maker, now)
 
-    def why_outdated(self, name, value):
+    def why_outdated(self, name: str, value: object) -> str:
         """What is the matter with the cell of `name`, if `value` is what it made earlier; or ""."""
         is_it = self._shell is not None and self._shell.user_ns.get(name) is value
         return self._outdated.get(name, "") if is_it else ""

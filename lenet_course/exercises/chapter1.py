@@ -25,7 +25,7 @@ def _parameters_with(channels):
 
 
 @check("1.1")
-def check_1_1(answer_1_1):
+def check_1_1(answer_1_1: object) -> dict:
     """The number of parameters of a LeNet with twelve channels in its first layer."""
     found = read.whole_number(answer_1_1)
     (first, second, total), (new_first, new_second, new_total) = map(_parameters_with, (6, 12))
@@ -47,7 +47,7 @@ def check_1_1(answer_1_1):
 
 
 @check("1.2")
-def check_1_2(my_max_pool):
+def check_1_2(my_max_pool: object) -> None:
     """A function of X (B, C, H, W) with what nn.MaxPool2d(2) makes of it."""
     read.function(my_max_pool, "X")
     X = torch.randn(2, 3, 6, 8)
@@ -95,7 +95,7 @@ def _pooling_mistakes(X):
 
 
 @check("1.3")
-def check_1_3(my_conv):
+def check_1_3(my_conv: object) -> None:
     """A function of X (C_in, H, W), K (C_out, C_in, k, k), b (C_out,) and padding."""
     read.function(my_conv, "X", "K", "b", "padding")
     for c_in, c_out, k, padding in [(1, 1, 3, 0), (1, 2, 5, 2), (3, 4, 3, 1)]:
@@ -181,7 +181,7 @@ def _explain_shape(found, wanted, X, K, padding):
 
 
 @check("1.4")
-def check_1_4(small_net):
+def check_1_4(small_net: object) -> dict:
     """A small network in LeNet's manner."""
     for layer in read.network(small_net).modules():
         if isinstance(layer, nn.Flatten) and layer.start_dim == 0:

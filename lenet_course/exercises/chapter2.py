@@ -30,7 +30,7 @@ def _size(shape):
 
 
 @check("2.1")
-def check_2_1(answer_2_1):
+def check_2_1(answer_2_1: object) -> dict:
     """How many values Flatten delivers for images of 64 x 64 pixels."""
     found, layers = read.whole_number(answer_2_1), _convolutional_part()
     expected, lenets = (_values_of(layers, side) for side in (64, 28))
@@ -53,7 +53,7 @@ def check_2_1(answer_2_1):
 
 
 @check("2.2")
-def check_2_2(input_size):
+def check_2_2(input_size: object) -> None:
     """A function of (n_out, kernel_size, padding, stride) with the smallest n_in."""
     read.function(input_size, "n_out", "kernel_size", "padding", "stride")
     for case in [(10, 5, 0, 1), (28, 5, 2, 1), (14, 2, 0, 2), (7, 3, 1, 2), (6, 5, 2, 3)]:
@@ -94,7 +94,7 @@ LAYERS += ["Flatten", "Linear", "ReLU", "Linear"]
 
 
 @check("2.3")
-def check_2_3(repaired):
+def check_2_3(repaired: object) -> dict:
     """The network of the exercise with its three wrong numbers mended."""
     names = [type(layer).__name__ for layer in read.network(repaired, nn.Sequential)]
     if any("Lazy" in name for name in names):
@@ -147,7 +147,7 @@ def _explain_misfit(number, layer, found, net):
 
 
 @check("2.4")
-def check_2_4(answer_2_4):
+def check_2_4(answer_2_4: object) -> dict:
     """By how many pixels an image must move, at least, for the last maps to be the same, moved."""
     found, layers = read.whole_number(answer_2_4), _convolutional_part().double()
     conv_1, pooling_1, right = (_first_equal_move(layers[:end]) for end in (1, 3, 6))
@@ -176,7 +176,7 @@ def _first_equal_move(layers):
 
 
 @check("2.5")
-def check_2_5(features):
+def check_2_5(features: object) -> dict:
     """A convolutional part out of 3 x 3 kernels that can stand in for LeNet's."""
     convolutions = _small_kernels(read.network(features, nn.Sequential))
     X, lenets = torch.rand(2, 1, 28, 28), _convolutional_part()[:-1]

@@ -23,7 +23,7 @@ def _loss_of_a_new_network(num_classes):
 
 
 @check("3.1")
-def check_3_1(answer_3_1):
+def check_3_1(answer_3_1: object) -> dict:
     """The loss of a network that does not know anything yet about 26 letters."""
     found = read.number(answer_3_1)
     letters, expected, ten = 26, math.log(26), math.log(10)
@@ -43,7 +43,7 @@ def check_3_1(answer_3_1):
 
 
 @check("3.2")
-def check_3_2(my_cross_entropy):
+def check_3_2(my_cross_entropy: object) -> dict:
     """A function of y_hat (B, C) and y (B,) with the mean loss."""
     read.function(my_cross_entropy, "y_hat", "y")
     y_hat, y = 2 * torch.randn(6, 10), torch.tensor([3, 9, 0, 3, 7, 1])
@@ -89,7 +89,7 @@ def _loss_mistakes(y_hat, y):
 
 
 @check("3.3")
-def check_3_3(sgd_step):
+def check_3_3(sgd_step: object) -> None:
     """A function of (params, lr) that makes one step of SGD and clears the gradients."""
     read.function(sgd_step, "params", "lr")
     net, lr = lenet.make_lenet(), 0.3
@@ -170,7 +170,7 @@ def _filters_after_a_start_from_zero():
 
 
 @check("3.4")
-def check_3_4(answer_3_4):
+def check_3_4(answer_3_4: object) -> dict:
     """A letter; 20 batches of real training, here and now, say what is right."""
     found = read.choice(answer_3_4, "abcd")
     right, size = _filters_after_a_start_from_zero()
@@ -183,7 +183,7 @@ RULES_3_5 = Rules("3_5", "FashionMNIST", goal=0.84, num_epochs=5)
 
 
 @check("3.5")
-def check_3_5(quick_net, quick_run):
+def check_3_5(quick_net: object, quick_run: object) -> dict:
     """The lesson's network as it is, and its run, trained better in five epochs."""
     layers, lessons = list(read.network(quick_net).children()), list(lenet.make_lenet())
     for found, wanted in zip(layers, lessons, strict=False):

@@ -34,7 +34,7 @@ def _accuracy(net, X, y):
 
 
 @check("4.1")
-def check_4_1(answer_4_1):
+def check_4_1(answer_4_1: object) -> dict:
     """A letter; the trained network, shown digits, says what is right."""
     found, net = read.choice(answer_4_1, "abc"), _trained_lenet()
     digits, clothes = (_first_images(name, 2000)[0] for name in ("MNIST", "FashionMNIST"))
@@ -69,7 +69,7 @@ class _Probe(nn.Module):
 
 
 @check("4.2")
-def check_4_2(top2_accuracy):
+def check_4_2(top2_accuracy: object) -> dict:
     """A function of (net, data_iter): share of the labels among the two highest logits."""
     read.function(top2_accuracy, "net", "data_iter")
     net, X = _Probe().train(), torch.rand(50, 1, 28, 28)
@@ -113,7 +113,7 @@ def _share_mistakes(places):
 
 
 @check("4.3")
-def check_4_3(with_max_pooling, max_run):
+def check_4_3(with_max_pooling: object, max_run: object) -> dict:
     """A function of a net: a copy with max pooling. And the run of a LeNet trained with it."""
     read.function(with_max_pooling, "net")
     # Not LeNet: other windows and another order, so that nothing can be taken for granted.
@@ -194,7 +194,7 @@ def _compare_run(run, before, after):
 
 
 @check("4.4")
-def check_4_4(telling_channel):
+def check_4_4(telling_channel: object) -> dict:
     """A function of (net, A, B): the channel that tells A from B best."""
     read.function(telling_channel, "net", "A", "B")
     net, (X, y) = _trained_lenet(), _first_images("FashionMNIST", 1000)
@@ -267,7 +267,9 @@ RULES_4_5 = {
 
 
 @check("4.5")
-def check_4_5(best_net, best_run, dataset="FashionMNIST", *, final=False):
+def check_4_5(
+    best_net: object, best_run: object, dataset: object = "FashionMNIST", *, final: bool = False
+) -> dict:
     """A network of LeNet's size and its training; `final=True` opens the test set for it."""
     if not isinstance(dataset, str) or dataset not in RULES_4_5:
         raise NotYet("no dataset", found=brief(dataset))

@@ -16,7 +16,7 @@ LIBRARY = "backward|autograd|grad_fn"
 
 
 @check("5.1")
-def check_5_1(answer_5_1):
+def check_5_1(answer_5_1: object) -> dict:
     """The gradient of the loss for w1, worked out by hand."""
     found = read.number(answer_5_1)
     w1, w2 = (torch.tensor(value, requires_grad=True) for value in (2.0, 0.5))
@@ -36,7 +36,7 @@ def check_5_1(answer_5_1):
 
 
 @check("5.2")
-def check_5_2(dense_backward):
+def check_5_2(dense_backward: object) -> None:
     """From (X, W, delta) the gradients for the weight, the bias and X."""
     read.function(dense_backward, "X", "W", "delta")
     X, layer, delta = torch.randn(6, 5, requires_grad=True), nn.Linear(5, 3), torch.randn(6, 3)
@@ -59,7 +59,7 @@ def check_5_2(dense_backward):
 
 
 @check("5.3")
-def check_5_3(kernel_gradient):
+def check_5_3(kernel_gradient: object) -> None:
     """From X (B, H, W) and delta (B, H-k+1, W-k+1) the gradient (k, k)."""
     read.function(kernel_gradient, "X", "delta")
     X, conv, delta = torch.randn(4, 1, 9, 11), nn.Conv2d(1, 1, 3), torch.randn(4, 1, 7, 9)
@@ -82,7 +82,7 @@ FAULTS = {"a": "sorted", "b": "lr", "c": "zero_grad", "d": "labels"}
 
 
 @check("5.4")
-def check_5_4(answer_5_4):
+def check_5_4(answer_5_4: object) -> dict:
     """Four letters, the faults of curves 1 to 4."""
     if not isinstance(answer_5_4, str):
         raise NotYet("no text")
@@ -116,7 +116,7 @@ def _with_weights(factor):
 
 
 @check("5.5")
-def check_5_5(answer_5_5):
+def check_5_5(answer_5_5: object) -> dict:
     """The letter of the explanation; a new network, measured here and now, decides."""
     found = read.choice(answer_5_5, "abcd")
     (slope_1, spread_1, loss_1), (slope_2, spread_2, loss_2) = map(_with_weights, (1, 2))

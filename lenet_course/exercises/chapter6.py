@@ -29,7 +29,7 @@ def _share_right(net, X, y):
 
 
 @check("6.1")
-def check_6_1(answer_6_1):
+def check_6_1(answer_6_1: object) -> dict:
     """The parameters of conv 2, made locally connected."""
     found = read.whole_number(answer_6_1)
     conv = lenet.make_lenet()[4]
@@ -72,7 +72,7 @@ def _compare_reading(read_shuffled, net, X, permutation):
 
 
 @check("6.2")
-def check_6_2(read_shuffled):
+def check_6_2(read_shuffled: object) -> dict:
     """A function of (net, permutation): a network for shuffled images."""
     read.function(read_shuffled, "net", "permutation")
     X, permutation = torch.rand(5, 1, 28, 28), torch.randperm(784)
@@ -119,7 +119,7 @@ def _compare_coverage(coverage, probabilities, y, accuracy):
 
 
 @check("6.3")
-def check_6_3(coverage):
+def check_6_3(coverage: object) -> dict:
     """A function of (probabilities, y, accuracy): the share that can be kept."""
     read.function(coverage, "probabilities", "y", "accuracy")
     for seed in range(4):
@@ -168,7 +168,7 @@ def _compare_step(toward, net, X, target, epsilon):
 
 
 @check("6.4")
-def check_6_4(toward):
+def check_6_4(toward: object) -> dict:
     """A function of (net, X, target, epsilon): one step towards a class."""
     read.function(toward, "net", "X", "target", "epsilon")
     net = nn.Sequential(nn.Flatten(), nn.Linear(784, 20), nn.Tanh(), nn.Linear(20, 10))

@@ -13,7 +13,7 @@ MARGIN = 10.0
 
 
 @check("7.1")
-def check_7_1(answer_7_1):
+def check_7_1(answer_7_1: object) -> dict:
     """The number of connections of C3 without a table; a layer that is built here decides."""
     found = read.whole_number(answer_7_1)
     layers = [lenet5.TableConv(table) for table in ([tuple(range(6))] * 16, lenet5.TABLE)]
@@ -52,7 +52,7 @@ def _read(distances, margin):
 
 
 @check("7.2")
-def check_7_2(read_digits):
+def check_7_2(read_digits: object) -> dict:
     """From distances (B, 10) and a margin the digits (B,), -1 for those rejected."""
     read.function(read_digits, "distances", "margin")
     codes, y = _codes()
@@ -90,7 +90,7 @@ def _target(picture):
 
 
 @check("7.3")
-def check_7_3(eleventh_target):
+def check_7_3(eleventh_target: object) -> dict:
     """A target as a text, as far from the ten as the nearest of those are from each other."""
     code, targets = _target(eleventh_target), lenet5.targets()
     if (code == -1).all():
@@ -107,7 +107,7 @@ def check_7_3(eleventh_target):
 
 
 @check("7.4")
-def check_7_4(answer_7_4):
+def check_7_4(answer_7_4: object) -> dict:
     """The letter of the reason for targets of -1 and +1; the function's slope decides."""
     found = read.choice(answer_7_4, "abcd")
     a = torch.linspace(-8, 8, 1601, requires_grad=True)

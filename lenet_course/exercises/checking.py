@@ -11,6 +11,7 @@ import inspect
 import numbers
 import re
 import tomllib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,8 +25,10 @@ EDGE = {RIGHT: "#2e7d32", NOT_YET: "#b26a00", NOT_TRIED: "#808080"}  # the words
 MESSAGES = tomllib.loads(Path(__file__).with_name("messages.toml").read_text(encoding="utf-8"))
 CELLS = Cells(get_ipython())
 
+Value = tuple | float | torch.Tensor  # what is compared: a shape, a number or a tensor
 
-def sentence(section, key, **values):
+
+def sentence(section: str, key: str, **values: object) -> str:
     """A sentence of messages.toml, of its section or of those for several exercises."""
     sections = (MESSAGES[name] for name in (section, "open", "any"))
     return next(s[key] for s in sections if key in s).format(**values)
@@ -45,7 +48,7 @@ class Feedback:
     text: str
     seen: str = ""  # what the check has looked at
 
-    def assert_right(self):
+    def assert_right(self) -> None:
         """Raise AssertionError, with the sentences of the check, unless the answer is right."""
         if self.state != RIGHT:
             raise AssertionError(str(self))
@@ -71,7 +74,7 @@ def _as_html(text):
 class NotYet(Exception):  # noqa: N818
     """What is not right yet: the key of its sentence, and the values that stand in it."""
 
-    def __init__(self, key, **values):
+    def __init__(self, key: str, **values: object) -> None:
         super().__init__(key)
         self.key, self.values = key, values
 
@@ -80,7 +83,7 @@ class NotTried(Exception):  # noqa: N818
     """The dots of the stub are still there."""
 
 
-def check(exercise):
+def check(exercise: str) -> Callable[[Callable], Callable[..., Feedback]]:
     """Make a function that looks at answers into a check that gives a Feedback and never raises.
 
     Its parameters have the names that the exercise's stub gives to the answers. The check draws its
@@ -88,15 +91,16 @@ def check(exercise):
     """
 
     def decorate(look_at):
-        names = inspect.signature(look_at).parameters
+        signature = inspect.signature(look_at)
 
         @functools.wraps(look_at)
         def checked(*answers, **settings):
-            named = dict(zip(names, answers, strict=False))
+            named = dict(zip(signature.parameters, answers, strict=False))
             state, key, values = _judge(functools.partial(look_at, **settings), named)
             seen = "" if state == NOT_TRIED else ", ".join(_seen(*pair) for pair in named.items())
             return Feedback(exercise, state, sentence(exercise, key, **values), seen)
 
+        checked.__signature__ = signature.replace(return_annotation=Feedback)
         return checked
 
     return decorate
@@ -126,7 +130,7 @@ def _judge(look_at, named):
         return NOT_YET, "unreadable", {"error": brief(error)}
 
 
-def brief(value):
+def brief(value: object) -> str:
     """A value, or an error, in a few words that fit into a sentence."""
     try:
         if isinstance(value, BaseException):
@@ -141,7 +145,7 @@ def brief(value):
     return text if len(text) <= 120 else text[:119] + "…"
 
 
-def kind(value):
+def kind(value: object) -> str:
     """What a value is, for the sentence "this is ..."."""
     if isinstance(value, torch.Tensor):
         return brief(value)
@@ -167,7 +171,7 @@ def _seen(name, value):
         return f"`{name}`"
 
 
-def is_close(found, expected, tolerance=1e-4):
+def is_close(found: Value, expected: Value | None, tolerance: float = 1e-4) -> bool:
     """Whether two shapes, numbers or tensors are the same, but for rounding where there is any."""
     if isinstance(found, int | tuple):
         return found == expected
@@ -177,7 +181,10 @@ def is_close(found, expected, tolerance=1e-4):
     )
 
 
-def compare(found, expected, mistakes, otherwise="otherwise", /, tolerance=1e-4, **values):
+def compare(
+    found: Value, expected: Value | None, mistakes: Mapping[str, Value | list],
+    otherwise: str = "otherwise", /, tolerance: float = 1e-4, **values: object,
+) -> None:  # fmt: skip
     """NotYet unless `found`, a shape, a number or a tensor, is what is expected.
 
     `mistakes` has the keys of sentences, and what comes out with this mistake, or a list of it. The
@@ -194,6 +201,6 @@ def compare(found, expected, mistakes, otherwise="otherwise", /, tolerance=1e-4,
     raise NotYet(otherwise, found=found, **values)
 
 
-def first_difference(found, expected):
+def first_difference(found: torch.Tensor, expected: torch.Tensor) -> tuple[int, ...]:
     """The indices of the first value that is not as expected."""
     return tuple((~torch.isclose(found, expected.double(), atol=1e-4)).nonzero()[0].tolist())

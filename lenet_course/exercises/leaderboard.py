@@ -8,9 +8,11 @@ from lenet_course import drawing, saved
 import json
 import os
 from datetime import datetime
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
+from matplotlib.figure import Figure
 
 from .checking import sentence
 
@@ -20,11 +22,11 @@ FIELDS = {  # of a result
 }  # fmt: skip
 
 
-def path_of(name):
+def path_of(name: str) -> Path:
     return saved.runs_folder() / f"best_results_{name}.json"
 
 
-def load(name):
+def load(name: str) -> tuple[list[dict], str]:
     """The results kept so far, best first, and a sentence if something was wrong with the file."""
     path = path_of(name)
     try:
@@ -49,7 +51,7 @@ def _read(entry):
     return entry
 
 
-def keep(name, result):
+def keep(name: str, result: dict) -> tuple[list[dict], str]:
     """Add a result; return the best ones, best first, and a sentence on what went wrong, or "".
 
     The file is written whole or not at all. The same result again changes nothing.
@@ -69,7 +71,7 @@ def keep(name, result):
     return results, trouble
 
 
-def show(results, goal, images):
+def show(results: list[dict], goal: float, images: str) -> None:
     """The results as a plot and a table, best first; `goal` is the accuracy to beat."""
     reached = sum(result["accuracy"] >= goal for result in results)
     words = (
@@ -83,7 +85,7 @@ def show(results, goal, images):
     drawing.show_data(table(results))
 
 
-def plot(results, goal, images):
+def plot(results: list[dict], goal: float, images: str) -> Figure:
     """A figure with a dot a result, labelled, and a line where the goal is."""
     fig, ax = plt.subplots(figsize=(8, 1.2 + 0.34 * len(results)))
     for row, result in enumerate(results):
@@ -101,7 +103,7 @@ def plot(results, goal, images):
     return fig
 
 
-def table(results):
+def table(results: list[dict]) -> dict[str, str]:
     """MIME data of the results as a table, no label in it read as HTML or as mathematics."""
     with pd.option_context("display.html.use_mathjax", False, "display.max_colwidth", 100):
         frame = pd.DataFrame(results, columns=list(FIELDS))

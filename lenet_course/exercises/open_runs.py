@@ -4,6 +4,7 @@ import lenet_helpers as lenet
 
 import copy
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -27,7 +28,9 @@ class Rules:
     note: str = ""  # on the goal
 
 
-def load_train_and_validation(batch_size, dataset="FashionMNIST", augment=None):
+def load_train_and_validation(
+    batch_size: int, dataset: str = "FashionMNIST", augment: Callable | None = None
+) -> tuple[DataLoader, DataLoader]:
     """`train_iter, validation_iter`: the first 50000 training images, and the last 10000.
 
     `augment` is a function that makes a changed batch X of a batch X (shifted, mirrored ...), anew
@@ -48,7 +51,7 @@ def _part(images, places):
     return lenet.ImageDataset(images.images[places], images.labels[places])
 
 
-def judge(net, run, rules, final=False):
+def judge(net: object, run: object, rules: Rules, final: bool = False) -> dict:
     """Check that `run` trained `net` by the rules, keep and show the result, say if it is enough.
 
     Where there is a validation set, the test images are looked at only if `final` is set. A run

@@ -5,6 +5,7 @@ import lenet_helpers as lenet
 import inspect
 import math
 import numbers
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from torch import nn
 from .checking import NotYet, brief, kind
 
 
-def number(answer):
+def number(answer: object) -> float:
     """The answer as a float. Takes Python's, numpy's and torch's numbers."""
     if isinstance(answer, str):
         raise NotYet("text for a number", found=brief(answer))
@@ -32,7 +33,7 @@ def number(answer):
     return found
 
 
-def whole_number(answer):
+def whole_number(answer: object) -> int:
     """The answer as an int."""
     found = number(answer)
     if not found.is_integer():
@@ -40,7 +41,7 @@ def whole_number(answer):
     return int(found)
 
 
-def choice(answer, letters):
+def choice(answer: object, letters: str) -> str:
     """The answer as one of the letters."""
     if isinstance(answer, str) and answer.strip(" .()").lower() in tuple(letters):
         return answer.strip(" .()").lower()
@@ -48,7 +49,7 @@ def choice(answer, letters):
     raise NotYet("no choice", letters=f"{', '.join(others)} or {last}", found=kind(answer))
 
 
-def function(answer, *parameters):
+def function(answer: object, *parameters: str) -> Callable:
     """The answer, if it is something that can be called with as many arguments as `parameters`."""
     wanted = ", ".join(parameters)
     if inspect.isclass(answer) or not callable(answer):
@@ -63,7 +64,7 @@ def function(answer, *parameters):
     return answer
 
 
-def network(answer, kind_of=nn.Module):
+def network(answer: object, kind_of: type[nn.Module] = nn.Module) -> nn.Module:
     """The answer, if it is a network; an nn.Sequential of layers, where that is asked for."""
     if inspect.isclass(answer) and issubclass(answer, nn.Module):
         raise NotYet("class for a network", name=answer.__name__)
@@ -74,7 +75,9 @@ def network(answer, kind_of=nn.Module):
     return answer
 
 
-def tensor(result, shape=None, what="Your function returns"):
+def tensor(
+    result: object, shape: tuple | None = None, what: str = "Your function returns"
+) -> torch.Tensor:
     """A result as a float64 tensor on the CPU; of `shape`, where that is given."""
     if isinstance(result, tuple) and hasattr(result, "values") and hasattr(result, "indices"):
         raise NotYet("values and indices", what=what)
@@ -94,7 +97,7 @@ def tensor(result, shape=None, what="Your function returns"):
     return result
 
 
-def images(dataset, train):
+def images(dataset: str, train: bool) -> lenet.ImageDataset:
     """As lenet.load_images; NotYet where the data are missing or damaged."""
     try:
         return lenet.load_images(dataset, train)

@@ -4,6 +4,8 @@ import lenet_helpers as lenet
 
 import re
 import traceback
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
@@ -21,7 +23,7 @@ class _FunctionsUsed(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def call(function, *arguments, without="never"):
+def call(function: Callable, *arguments: object, without: str = "never") -> Any:
     """What the student's function returns, for copies of the tensors among the arguments.
 
     NotYet if a function of PyTorch with `without`, a regular expression, in its name did the work.
@@ -68,7 +70,7 @@ def _place(error):
     return ""
 
 
-def run_network(net, X):
+def run_network(net: nn.Module, X: torch.Tensor) -> Any:
     """The network's logits for a batch `X`, in evaluation mode; its mode is left as it was."""
     parameter = next(net.parameters(), None)
     X = X if parameter is None else X.to(parameter.device)
@@ -92,5 +94,5 @@ def _name_the_layer(net, X):
         return
 
 
-def count_parameters(net):
+def count_parameters(net: nn.Module) -> int:
     return sum(p.numel() for p in net.parameters())

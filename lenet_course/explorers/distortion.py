@@ -80,7 +80,8 @@ def _moved(X, right, down, angle, scale):
     # For each pixel of the result the place in X that it comes from; X spans -1..1.
     x, y = -right / 14, -down / 14
     theta = torch.tensor([[cos, sin, cos * x + sin * y], [-sin, cos, -sin * x + cos * y]])
-    grid = F.affine_grid(theta.expand(len(X), 2, 3), X.shape, align_corners=False)
+    theta = theta.to(X.device).expand(len(X), 2, 3)
+    grid = F.affine_grid(theta, X.shape, align_corners=False)
     return F.grid_sample(X, grid, align_corners=False)
 
 

@@ -8,79 +8,50 @@ import os
 import shutil
 from pathlib import Path
 
+from test_explorers import START
+
 SCREENSHOTS = Path(__file__).resolve().parents[2] / "Images" / "screenshots"
 SIZE = 1200, 1400  # of the browser's window
 
-START = """
-import lenet_helpers as lenet
-from lenet_course import saved
-import torch
-
-clothes = lenet.load_images("FashionMNIST", train=False)
+DIGITS = """
 digits = lenet.load_images("MNIST", train=False)
 few = lenet.ImageDataset(digits.images[:1000], digits.labels[:1000])
-net = saved.load_weights(lenet.make_lenet(), saved.find_weights("fashion_mnist.pt"))
-digits_net = saved.load_weights(lenet.make_lenet(), saved.find_weights("mnist.pt"))
 """
-
 EXPLORERS = {
     "convolution": """
-from lenet_course.explorers.convolution import ConvolutionExplorer
-explorer = ConvolutionExplorer(digits_net, digits)
-explorer.row.value, explorer.column.value = 18, 14
-explorer.show()""",
-    "shapes": """
-from lenet_course.explorers.shapes import ShapeExplorer
-explorer = ShapeExplorer()
-explorer.show()""",
-    "confusion": """
-from lenet_course.explorers.confusion import ConfusionExplorer
-explorer = ConfusionExplorer(net, clothes, lenet.FASHION_LABELS)
-explorer.show()""",
+explorer = convolution.ConvolutionExplorer(digits_net, digits)
+explorer.row.value, explorer.column.value = 18, 14""",
+    "shapes": "explorer = shapes.ShapeExplorer()",
+    "confusion": "explorer = confusion.ConfusionExplorer(net, images, lenet.FASHION_LABELS)",
     "epochs": """
-from lenet_course.explorers.epochs import EpochExplorer
-run = saved.load_run(saved.find_weights("fashion_mnist_run.pt"))
-explorer = EpochExplorer(run, clothes, lenet.FASHION_LABELS)
-explorer.epoch.value = 4
-explorer.show()""",
+explorer = epochs.EpochExplorer(run, images, lenet.FASHION_LABELS)
+explorer.epoch.value = 4""",
     "drawing": """
-from lenet_course.explorers.drawing import DrawingExplorer
-readers = {"digits": (digits_net, lenet.DIGITS), "clothes": (net, lenet.FASHION_LABELS)}
-explorer = DrawingExplorer(readers)
+explorer = drawing.DrawingExplorer(readers)
 explorer.clear.click()
 three = [(80, 60), (150, 40), (200, 80), (130, 130), (200, 180), (150, 240), (80, 220)]
 for start, end in zip(three, three[1:]):
     explorer.stroke(start, end)
-explorer.refresh()
-explorer.show()""",
+explorer.refresh()""",
     "distortion": """
-from lenet_course.explorers.distortion import DistortionExplorer
-explorer = DistortionExplorer(digits_net, few, lenet.DIGITS)
+explorer = distortion.DistortionExplorer(digits_net, few, lenet.DIGITS)
 explorer.amounts["rotation"].value = 20
 explorer.amounts["noise"].value = 0.3
-explorer.measure()
-explorer.show()""",
+explorer.measure()""",
     "lenet5": """
-from lenet_course import lenet5
-from lenet_course.explorers.lenet5 import Lenet5Explorer
-then = saved.load_weights(lenet5.make_lenet5(), saved.find_weights("lenet5.pt"))
-explorer = Lenet5Explorer(then, digits_net, digits)
-explorer.rotation.value = 35
-explorer.show()""",
+then = saved.load_weights(network.make_lenet5(), saved.find_weights("lenet5.pt"))
+explorer = lenet5.Lenet5Explorer(then, digits_net, digits)
+explorer.rotation.value = 35""",
     "descent": """
-import json
-from lenet_course.explorers import descent
 measured = json.loads((lenet.COURSE / "results" / "surface.json").read_text())
 surfaces = [descent.valley(), descent.saddle(), descent.two_directions(measured)]
-descent.DescentExplorer(surfaces).show()""",
+explorer = descent.DescentExplorer(surfaces)""",
     "trust": """
-from lenet_course.explorers.trust import TrustExplorer
 better_net = lenet.make_lenet(torch.nn.ReLU, torch.nn.MaxPool2d)
 saved.load_weights(better_net, saved.find_weights("lenet_clothes.pt"))
-explorer = TrustExplorer(better_net, clothes, lenet.FASHION_LABELS)
+explorer = trust.TrustExplorer(better_net, images, lenet.FASHION_LABELS)
 explorer.place = 8, 7
-explorer.refresh()
-explorer.show()""",
+explorer.refresh()""",
 }
 
 TRAINING = """
@@ -105,7 +76,8 @@ def take(notebook, number, name):
 
 
 def test_explorers(lab):
-    notebook = lab.new([START, *EXPLORERS.values()], size=SIZE)
+    cells = [f"{code}\nexplorer.show()" for code in EXPLORERS.values()]
+    notebook = lab.new([START + DIGITS, *cells], size=SIZE)
     notebook.run_all()
     assert not notebook.errors()
     for number, name in enumerate(EXPLORERS, start=1):

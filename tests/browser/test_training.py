@@ -285,17 +285,3 @@ def test_projector(start, theme):
     button(notebook, "Stop").click()
     notebook.wait()
     assert not notebook.errors() and not notebook.console_errors
-
-
-def test_make_present_shows_chapter_3_alone(presenting):
-    notebook = presenting.open("03_training.ipynb", size=(1920, 1080), present=True)
-    page = notebook.page
-    page.locator(".jp-Notebook h1").first.wait_for()
-    assert page.evaluate("window.jupyterapp.shell.mode") == "single-document"
-    assert page.evaluate("window.jupyterapp.shell.currentWidget.context.path").endswith(
-        "notebooks/03_training.ipynb"
-    )
-    for bar in ("#jp-left-stack", "#jp-right-stack", "#jp-main-statusbar"):
-        assert not page.locator(bar).is_visible()
-    notebook.screenshot("present")
-    assert not notebook.console_errors
