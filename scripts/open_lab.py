@@ -51,6 +51,7 @@ def lab_arguments(chapter: str, present: bool, folder: Path, root: Path | None =
         f"--LabApp.app_settings_dir={folder}",
         f"--ServerApp.jpserver_extensions={NOT_NEEDED}",
         "--ServerApp.answer_yes=True",  # so that one Ctrl-C is enough
+        "--ContentsManager.pre_save_hook=kept_pictures.keep",
         "--Application.log_level=ERROR",
     ]
     if hasattr(os, "getuid") and os.getuid() == 0:

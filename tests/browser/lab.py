@@ -63,6 +63,10 @@ class Server:
             "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
             "IPYTHONDIR": str(folder / "ipython"),
             "LENET_RUNS": str(folder / "runs"),
+            # As in `make lab`, where the server is started by a script beside this module.
+            "PYTHONPATH": os.pathsep.join(
+                filter(None, [str(ROOT / "scripts"), os.environ.get("PYTHONPATH")])
+            ),
         }
         self.log = (folder / "server.log").open("w")
         self.process = subprocess.Popen(
