@@ -62,8 +62,8 @@ class LayerTrace(NamedTuple):
     layer: str  # class name
     output_shape: tuple[int, ...]
     parameters: int  # weights and biases
-    mult_adds: int  # multiplications, each with its addition, of convolutions and dense layers
-    receptive_field: int  # side of the square of input pixels that one output value can see
+    mult_adds: int | None  # of convolutions and dense layers; None: there are other weights
+    receptive_field: int | None  # side of the square that one value can see; None: not known
 
 
 @torch.no_grad()
@@ -72,27 +72,26 @@ def activations(net: nn.Sequential, X: Tensor) -> list[Tensor]:
     return [X := layer(X) for layer in net]
 
 
-@torch.no_grad()
 def trace_shapes(net: nn.Sequential, X: Tensor) -> list[LayerTrace]:
     """Send a batch `X` through `net`, layer by layer, and say what each layer made of it.
 
     Raises ValueError at the first layer that does not fit, with what it expects and what it gets.
     """
-    trace, seen, step = [], 1, 1  # input pixels that a value sees, and from one value to the next
-    side = width = X.shape[-1]
-    for layer in checks.layers(net):
-        X = checks.forward(layer, X)
-        if size := getattr(layer, "kernel_size", None):
-            sides = size, layer.stride or size, getattr(layer, "dilation", 1)
-            kernel, stride, dilation = (int(np.max(side)) for side in sides)
-            seen, step = seen + (kernel - 1) * dilation * step, step * stride
-        elif isinstance(layer, nn.Linear) or hasattr(layer, "output_size"):  # sees the whole map
-            seen, side = seen + (side - 1) * step, 1
-        side = X.shape[-1] if X.dim() == 4 else side
-        name, counted = type(layer).__name__, isinstance(layer, nn.Conv2d | nn.Linear)
-        mult_adds = X[0].numel() * layer.weight[0].numel() if counted else 0
-        parameters = sum(p.numel() for p in layer.parameters())
-        trace.append(LayerTrace(name, tuple(X.shape[1:]), parameters, mult_adds, min(seen, width)))
+    layers, trace, X = checks.layers(net), [], checks.any_batch(X)
+    image = side = X.shape[-2:] if X.dim() == 4 else (28, 28)
+    seen = step = np.ones(2)  # rows and columns: pixels that a value sees, and to the next value
+    with eval_mode(layers):
+        for layer in layers:
+            X = checks.forward(layer, X)
+            size, stride = checks.window(layer, side, X)
+            seen, step = seen + (size - 1) * step, step * stride
+            field = None if np.isnan(seen).any() else int(np.minimum(seen, image).max())
+            if X.dim() == 4 or isinstance(layer, nn.Linear):
+                side = X.shape[-2:] if X.dim() == 4 else (1, 1)
+            name, weights = type(layer).__name__, checks.weights_per_value(layer)
+            mult_adds = None if weights is None else X[0].numel() * weights
+            parameters = sum(p.numel() for p in layer.parameters())
+            trace.append(LayerTrace(name, tuple(X.shape[1:]), parameters, mult_adds, field))
     return trace
 
 
@@ -150,8 +149,9 @@ def eval_mode(net: nn.Module) -> Iterator[None]:
 def predict(net: nn.Module, X: Tensor, device: Device = None) -> Tensor:
     """Probabilities (B, 10) of the ten classes for a batch `X`, on the CPU."""
     checks.batch(X)
+    device = checks.device(net, device)
     with eval_mode(net):
-        y_hat = net(X.to(device or next(net.parameters()).device))
+        y_hat = checks.forward(net, X.to(device))
     checks.logits(y_hat, X)
     return y_hat.softmax(dim=1).cpu()
 

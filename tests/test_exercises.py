@@ -12,6 +12,7 @@ from lenet_course.exercises.chapter3 import RULES_3_5
 from lenet_course.exercises.chapter4 import RULES_4_5
 
 import ast
+import copy
 import functools
 import inspect
 import json
@@ -158,12 +159,15 @@ def test_a_wrong_answer_is_told_what_is_wrong_with_it(number, wrong, key):
 
 # Sentences that other tests here hear, that are parts of others, or that only a run could prove.
 ELSEWHERE = {
-    "any": {"not tried", "outdated", "check stopped", "stopped", "unreadable", "no data"},
+    "any": {
+        "not tried", "outdated", "check stopped", "stopped", "unreadable", "no data", "own forward"
+    },
+    "2.5": {"unknown field"},
     "4.3": {"no run", "other network", "other settings", "run stopped"},
     "5.4": {"sorted", "lr", "zero_grad", "labels"},
     **{number: {"c"} for number in ("3.4", "4.1", "5.5")},
     "7.4": {"b"},
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("section", ["any", *WRONG])
@@ -181,6 +185,71 @@ def test_an_error_is_quoted_with_its_line_and_what_is_mostly_behind_it(body, hin
 def test_every_hint_is_given_to_some_error():
     hints = list(checking.MESSAGES["hints"].values())
     assert [hint for hint in hints if any(part in hint for _, part in HINTED)] == hints
+
+
+class Residual(nn.Sequential):
+    def forward(self, X):
+        return X + super().forward(X)
+
+
+def small_kernels(*, last=None, between=None):
+    """A right answer to 2.5 in Sequentials within a Sequential, with other layers at two places."""
+    first = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 6, 3, padding=1))
+    second = nn.Sequential(nn.Conv2d(6, 8, 3), nn.ReLU(), nn.Conv2d(8, 16, 3), nn.BatchNorm2d(16))
+    between = between or nn.Identity()
+    return nn.Sequential(first, nn.AvgPool2d(2), between, second, last or nn.AvgPool2d(2))
+
+
+def test_2_5_looks_into_sequentials_and_leaves_the_network_as_it_was(same):
+    features = small_kernels()
+    before = copy.deepcopy(features.state_dict())
+    feedback = exercises.check_2_5(features)
+    assert feedback.state == checking.RIGHT and feedback.text.startswith("4 convolutions with")
+    assert features.training and features[3].training and same(features.state_dict(), before)
+
+
+@pytest.mark.parametrize(
+    "features, key, words",
+    [
+        (
+            small_kernels(last=nn.FractionalMaxPool2d(2, 5)),
+            "unknown field",
+            "behind FractionalMaxPool2d",
+        ),
+        (
+            small_kernels(between=Residual(nn.Conv2d(6, 6, 3, padding=1))),
+            "unknown field",
+            "behind Residual",
+        ),
+        (Residual(*small_kernels()), "own forward", "Your Residual is an `nn.Sequential` with"),
+        (
+            nn.Sequential(nn.Conv2d(1, 16, 3, padding=2), nn.ReLU(), nn.AdaptiveAvgPool2d(5)),
+            "sees too little",
+            "sees 8 x 8 pixels",
+        ),
+        (small_kernels(last=nn.MaxPool2d(2, return_indices=True)), "no tensor", "a tuple"),
+        (small_kernels(between=nn.Conv2d(6, 6, 5, padding=2)), "other kernel", "5 x 5"),
+    ],
+)
+def test_2_5_says_what_it_cannot_judge(features, key, words):
+    feedback = exercises.check_2_5(features)
+    assert key in told(feedback) and words in feedback.text, feedback
+
+
+@pytest.mark.parametrize(
+    "odd, words",
+    [
+        (torch.tensor(1.0, device="meta"), "This is an unusual kind of tensor"),
+        (torch.ones(1, 1).to_sparse(), "This is an unusual kind of tensor"),
+        (np.zeros(2), "this is an ndarray"),
+        (b"64262", "this is a bytes object"),
+        (range(3), "this is a range"),
+        (open_runs, "this is a module"),
+        (np.zeros(3, "uint8")[:1].dtype.type, "this is the class uint8"),
+    ],
+)
+def test_an_odd_answer_is_named(odd, words):
+    assert words in exercises.check_1_1(odd).text
 
 
 # ---------------------------------------------------------------------------- open exercises

@@ -114,6 +114,8 @@ IMAGES, LABELS = torch.zeros(3, 28, 28, dtype=torch.uint8), torch.zeros(3, dtype
         (IMAGES, LABELS[:2], r"torch.uint8 \(3, 28, 28\), with 2 labels"),
         (IMAGES, LABELS + 10, "labels must be 0 to 9, these go from 10 to 10"),
         (IMAGES, LABELS.char() - 1, "labels must be 0 to 9, these go from -1 to -1"),
+        ([], [], "images must be a tensor, it is of type list"),
+        (IMAGES, [0, 0, 0], "labels must be a tensor, it is of type list"),
     ],
 )
 def test_a_dataset_refuses(images, labels, message):

@@ -50,10 +50,10 @@ def test_an_accelerator_is_taken_if_it_can_be_used(monkeypatch, capsys, works):
 
 
 def test_evaluation_and_prediction_happen_on_the_network_s_device(net, test_iter):
-    """On PyTorch's device without memory, `meta`, all works but the reading of the result."""
+    """On PyTorch's device without memory, `meta`, all works but there are no logits to be read."""
     net.to("meta")
     for use in (lenet.evaluate_accuracy_gpu, lambda net, it: lenet.predict(net, next(iter(it))[0])):
-        with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor"):
+        with pytest.raises(ValueError, match=r"the network must hold numbers: it is on .* meta"):
             use(net, test_iter)
 
 

@@ -94,3 +94,42 @@ def test_a_network_with_other_logits_is_refused(net, test_iter, use):
     X, _ = next(iter(test_iter))
     with pytest.raises(ValueError, match=r"logits of shape \(500, 10\), it gives \(500, 3\)"):
         getattr(lenet, use)(net, X if use == "predict" else test_iter)
+
+
+class Own(nn.Module):
+    def forward(self, X):
+        return self.missing(X)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda net: net.double(), "Conv2d expects torch.float64 and gets torch.float32"),
+        (lambda net: net.bfloat16(), "Conv2d expects torch.bfloat16 and gets torch.float32"),
+        (lambda net: net.half(), "Conv2d expects torch.float16 and gets torch.float32"),
+        (lambda net: net.to("meta"), "the network must hold numbers: it is on the device meta"),
+        (lambda net: net[:7].append(net[8]), "Linear expects 400 values per image and gets 16 x 5"),
+        (lambda net: net.append(nn.LSTM(10, 10)), "LSTM must return a batch, a tensor, it returns"),
+        (lambda net: nn.Flatten(), r"must give logits of shape \(500, 10\), it gives \(500, 784\)"),
+        (lambda net: nn.Sequential(), "the network must give logits"),
+        (lambda net: Own(), "Own cannot take an input of 1 x 28 x 28 per image: AttributeError"),
+        (lambda net: None, "net must be a network, it is of type NoneType"),
+        (lambda net: nn.Linear, "net must be a network, it is of type type"),
+    ],
+)
+@pytest.mark.parametrize("use", ["evaluate_accuracy_gpu", "predict"])
+def test_a_network_that_cannot_be_run_is_refused(net, test_iter, use, change, message):
+    X, _ = next(iter(test_iter))
+    with pytest.raises(ValueError, match=message):
+        getattr(lenet, use)(change(net), X if use == "predict" else test_iter)
+
+
+def test_a_network_without_parameters_can_be_run(test_iter):
+    class First(nn.Module):
+        def forward(self, X):
+            return torch.eye(10)[0].expand(len(X), 10)
+
+    X, y = next(iter(test_iter))
+    assert lenet.predict(First(), X).argmax(dim=1).eq(0).all()
+    share = (y == 0).float().mean().item()
+    assert lenet.evaluate_accuracy_gpu(First(), [(X, y)]) == pytest.approx(share)

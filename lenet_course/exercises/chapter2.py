@@ -178,24 +178,29 @@ def _first_equal_move(layers):
 @check("2.5")
 def check_2_5(features: object) -> dict:
     """A convolutional part out of 3 x 3 kernels that can stand in for LeNet's."""
-    convolutions = _small_kernels(read.network(features, nn.Sequential))
+    parts = list(read.network(features, nn.Sequential).modules())
+    convolutions = _small_kernels(parts)
     X, lenets = torch.rand(2, 1, 28, 28), _convolutional_part()[:-1]
     goal = lenet.trace_shapes(lenets, X)[-1]
-    _compare_maps(tuple(run_network(features, X).shape[1:]), goal.output_shape)
-    seen = lenet.trace_shapes(features, X)[-1].receptive_field
+    maps = read.tensor(run_network(features, X), what="For two images your network returns")
+    _compare_maps(tuple(maps.shape[1:]), goal.output_shape)
+    trace = lenet.trace_shapes(features, X)
+    seen = trace[-1].receptive_field
+    if seen is None:
+        raise NotYet("unknown field", name=next(t.layer for t in trace if not t.receptive_field))
     parameters, most = count_parameters(features), count_parameters(lenets)
     if seen < goal.receptive_field:
         raise NotYet("sees too little", seen=seen, goal=goal.receptive_field)
     if parameters >= most:
         raise NotYet("too many parameters", seen=seen, parameters=parameters, most=most)
-    if not any(type(layer).__module__.endswith("activation") for layer in features):
+    if not any(type(part).__module__.endswith("activation") for part in parts):
         raise NotYet("no activation")
     return {"count": len(convolutions), "parameters": parameters, "seen": seen, "most": most}
 
 
-def _small_kernels(layers):
+def _small_kernels(parts):
     """The convolutions; NotYet if there are none, or other layers than are asked for."""
-    convolutions = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
+    convolutions = [part for part in parts if isinstance(part, nn.Conv2d)]
     if not convolutions:
         raise NotYet("no convolution")
     for layer in convolutions:
@@ -203,7 +208,7 @@ def _small_kernels(layers):
             raise NotYet("other kernel", size=_size(layer.kernel_size))
         if layer.dilation != (1, 1):
             raise NotYet("dilation")
-    if any(isinstance(layer, nn.Linear) for layer in layers):
+    if any(isinstance(part, nn.Linear) for part in parts):
         raise NotYet("dense")
     return convolutions
 

@@ -140,7 +140,7 @@ def brief(value: object) -> str:
         else:
             text = repr(value)
     except Exception:
-        text = f"a {type(value).__name__} that cannot be printed"
+        text = f"a value of type {type(value).__name__} that cannot be printed"
     text = " ".join(text.replace("`", "'").split())
     return text if len(text) <= 120 else text[:119] + "…"
 
@@ -155,8 +155,9 @@ def kind(value: object) -> str:
         return "a function, not what it returns"
     name = type(value).__name__
     plain = isinstance(value, str | bool | numbers.Number)
-    article = "an" if name[0] in "aeiouAEIOU" else "a"
-    return f"{article} {name}" + (f", {brief(value)}" if plain else "")
+    article = "an" if name[0] in "aeioAEIO" or name == "ndarray" else "a"  # by sound: a uint8
+    thing = " object" if name == "bytes" else ""
+    return f"{article} {name}{thing}" + (f", {brief(value)}" if plain else "")
 
 
 def _seen(name, value):

@@ -20,6 +20,8 @@ def number(answer: object) -> float:
         raise NotYet("text for a number", found=brief(answer))
     if isinstance(answer, tuple) and 1 <= len(answer) <= 2:
         raise NotYet("tuple for a number", found=brief(answer))
+    if isinstance(answer, torch.Tensor) and _is_unusual(answer):
+        raise NotYet("unusual tensor", what="This is")
     if isinstance(answer, torch.Tensor | np.ndarray) and math.prod(answer.shape) == 1:
         answer = answer.reshape(()).tolist()
     if isinstance(answer, bool | np.bool_) or not isinstance(answer, numbers.Real):
@@ -31,6 +33,12 @@ def number(answer: object) -> float:
     if not math.isfinite(found):
         raise NotYet("not finite", found=found)
     return found
+
+
+def _is_unusual(tensor):
+    """Whether its numbers cannot be looked at as those of others: sparse, or on "meta", say."""
+    is_plain = tensor.layout == torch.strided and not (tensor.is_quantized or tensor.is_nested)
+    return not is_plain or tensor.device.type == "meta"
 
 
 def whole_number(answer: object) -> int:
@@ -72,6 +80,8 @@ def network(answer: object, kind_of: type[nn.Module] = nn.Module) -> nn.Module:
         raise NotYet("no network", found=kind(answer))
     if not isinstance(answer, kind_of):
         raise NotYet("no Sequential", found=kind(answer))
+    if kind_of is nn.Sequential and type(answer).forward is not nn.Sequential.forward:
+        raise NotYet("own forward", name=type(answer).__name__)
     return answer
 
 
@@ -87,7 +97,7 @@ def tensor(
         raise NotYet("tuple of one", what=what)
     if not isinstance(result, torch.Tensor):
         raise NotYet("no tensor", what=what, found=kind(result))
-    if result.layout != torch.strided or result.is_complex() or result.device.type == "meta":
+    if _is_unusual(result) or result.is_complex():
         raise NotYet("unusual tensor", what=what)
     if shape is not None and result.shape != shape:
         raise NotYet("other shape", what=what, found=tuple(result.shape), wanted=tuple(shape))
