@@ -5,7 +5,9 @@ const BLUE = "#0072B2", ORANGE = "#BF5300", GREY = "#6E6E6E", BLACK = "#222222";
 const INTERRUPT = "■ in the toolbar (interrupt the kernel) stops just as cleanly.";
 const NO_CLICKS = "Here a click does not reach a cell that is running. To stop, press ■ in the " +
   "toolbar (interrupt the kernel): curve, numbers and network are kept.";
+const SILENT = "Nothing has come for 15 seconds: if the kernel was restarted, run the cell again.";
 const PATIENCE = 4000; // milliseconds until the controls say that no click gets through
+const SILENCE = 15000; // and until they say that nothing comes any more
 
 const escape = (text) => text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
 
@@ -103,11 +105,16 @@ const CONTROLS = `
   <div class="controls">
     <button type="button" class="pause">Pause</button>
     <button type="button" class="stop">Stop</button>
-    <label>learning rate <input type="range" step="0.05"> <output></output></label>
-  </div><p class="line"></p>`;
+    <label>learning rate <input type="range" step="0.05"> <output aria-live="off"></output></label>
+  </div><p class="line" role="status"></p>`;
+
+/** Off is what does nothing. It keeps the keyboard's focus, which `disabled` would take from it. */
+const switchOff = (control, off) => control.setAttribute("aria-disabled", off);
+const isOff = (control) => control.getAttribute("aria-disabled") === "true";
 
 function render({ model, el }) {
   const fixed = model.get("fixed"), began = Date.now();
+  let heardAt = began, asked = false; // when something came last; whether to end a pause was asked
   el.classList.add("lenet-live");
   el.classList.toggle("projector", fixed.projector);
   el.innerHTML = CONTROLS;
@@ -118,6 +125,7 @@ function render({ model, el }) {
   slider.min = Math.min(-3, Math.floor(exponent));
   slider.max = Math.max(1, Math.ceil(exponent));
   slider.value = exponent;
+  let position = slider.value; // where it is left while it is off
   let moved = false; // until then the rate is the run's own, which may lie between two steps
   const rate = () => String(moved ? +(10 ** slider.value).toPrecision(2) : fixed.lr);
   const showRate = () => {
@@ -134,22 +142,38 @@ function render({ model, el }) {
     const what = `Training curves of ${fixed.label}: ${now.numbers.join(", ")}`;
     picture.firstChild.setAttribute("aria-label", what);
     find(".numbers").innerHTML = now.numbers.map((n) => `<span>${escape(n)}</span>`).join("");
-    pause.disabled = stop.disabled = !now.heard || now.stopping || now.over;
-    slider.disabled = pause.disabled || !fixed.lr_adjustable;
-    pause.textContent = now.paused ? "Go on" : "Pause";
-    const late = !now.heard && Date.now() > began + PATIENCE;
-    find(".line").textContent = now.over
-      ? "Training is over. Its Run is what train_ch6 has returned: print it to see the numbers."
-      : (late ? NO_CLICKS : INTERRUPT) +
-        (fixed.lr_adjustable ? "" : " The learning rate is set by the scheduler.");
+    control(now);
   };
-  pause.onclick = () => model.send({ do: "pause" });
-  stop.onclick = () => model.send({ do: "stop" });
+  const control = (now) => {
+    const silent = !now.over && (!now.paused || asked) && Date.now() > heardAt + SILENCE;
+    const off = !now.heard || now.stopping || now.over || silent;
+    for (const button of [pause, stop]) switchOff(button, off);
+    switchOff(slider, off || !fixed.lr_adjustable);
+    const name = now.paused ? "Go on" : "Pause";
+    if (pause.textContent !== name) pause.textContent = name;
+    const late = !now.heard && Date.now() > began + PATIENCE;
+    const words = now.over
+      ? "Training is over. Its Run is what train_ch6 has returned: print it to see the numbers."
+      : silent ? SILENT : (late ? NO_CLICKS : INTERRUPT) +
+        (fixed.lr_adjustable ? "" : " The learning rate is set by the scheduler.");
+    // Only what is new: it is read out to those who do not see it.
+    if (find(".line").textContent !== words) find(".line").textContent = words;
+  };
+  const press = (button) => {
+    if (isOff(button)) return;
+    // A pause is silent; what ends it is answered, or there is no kernel any more.
+    if (model.get("now").paused) [heardAt, asked] = [Date.now(), true];
+    model.send({ do: button.className });
+  };
+  pause.onclick = () => press(pause);
+  stop.onclick = () => press(stop);
   slider.oninput = () => {
-    moved = true;
+    if (isOff(slider)) slider.value = position;
+    else moved = true;
+    position = slider.value;
     showRate();
   };
-  slider.onchange = () => model.send({ do: "lr", value: 10 ** slider.value });
+  slider.onchange = () => isOff(slider) || model.send({ do: "lr", value: 10 ** slider.value });
   // JupyterLab asks for the thread that hears us when it hears of the widget; what is sent before
   // that thread is there waits until the cell ends. So it says that it is here until it is heard.
   const ready = setInterval(() => {
@@ -160,18 +184,30 @@ function render({ model, el }) {
   // JupyterLab would take the slider's arrow keys for its own: it listens at the document.
   const keep = (event) => el.contains(event.target) && event.stopPropagation();
   window.addEventListener("keydown", keep, true);
+  // At the end a picture takes our place. A focus that goes with us would leave the next Tab at the
+  // top of the page: the cell keeps it.
+  el.addEventListener("focusout", (event) => {
+    const cell = el.closest(".jp-Cell");
+    if (!event.relatedTarget) setTimeout(() => el.isConnected || cell?.focus({ preventScroll: true }));
+  });
   const watcher = new ResizeObserver(draw);
   watcher.observe(el);
   document.addEventListener("visibilitychange", draw);
-  model.on("change:now", draw);
+  const changed = () => {
+    [heardAt, asked] = [Date.now(), false];
+    draw();
+  };
+  model.on("change:now", changed);
+  const watch = setInterval(() => model.get("now").loss && control(model.get("now")), 1000);
   showRate();
   draw();
   return () => {
     clearInterval(ready);
+    clearInterval(watch);
     watcher.disconnect();
     window.removeEventListener("keydown", keep, true);
     document.removeEventListener("visibilitychange", draw);
-    model.off("change:now", draw);
+    model.off("change:now", changed);
   };
 }
 

@@ -156,6 +156,12 @@ class Chart:
 # ---------------------------------------------------------------------------- live
 
 
+LOST = (  # for a page without the living chart: a copy of the notebook, or after a restart
+    "<p>Training curves were here: run this cell again, or <code>plot_runs([run])</code> if there "
+    "is a run.</p>"
+)
+
+
 class LiveChart(anywidget.AnyWidget):
     """The chart and its controls in the browser; see curves.js."""
 
@@ -262,7 +268,7 @@ class LiveCurves(lenet.Callback):
             # widget, the one that trains, and not to the thread that the browser asks for.
             self.chart.comm._reply_subshell_for = None
             self.chart.on_msg(self._told)
-            data = view(self.chart) | {"text/plain": self.alt}
+            data = view(self.chart) | {"text/html": LOST, "text/plain": self.alt}
             self.handle = show_data(data, display_id=True)
         self.chart.now = self._now()
         self.pictures += 1

@@ -35,6 +35,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 from torch import nn
+from torch.nn.utils import prune
 
 few = settings(
     max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -178,6 +179,44 @@ def test_kernels_that_nobody_has_trained(net, images):
     assert explorer.step.feature_map[4, 4] == pytest.approx(explorer.step.value, abs=1e-6)
 
 
+def test_what_becomes_of_the_value_before_the_next_weights(net, images):
+    X, _ = images[[0]]
+    outputs = lenet.activations(net, X)
+    for layer, place, more in ((1, 1, []), (2, 4, [("1 of 400 dense inputs", None)])):
+        step = convolution.convolution_step(net, X, layer, 3, 7, 4)
+        assert step.after == [
+            ("sigmoid", outputs[place + 1][0, 3, 7, 4].item()),
+            ("mean of 2 × 2", outputs[place + 2][0, 3, 3, 2].item()),
+            *more,
+        ]
+        assert (
+            f">{pieces.number(step.after[1][1], 3)}<"
+            in convolution.draw_step(step, layer, 3, 7, 4).svg()
+        )
+    cut = nn.Sequential(*net[:3], nn.MaxPool2d(3), nn.Flatten(), nn.LazyLinear(10))
+    cut(X)
+    words = [words for words, _ in convolution.convolution_step(cut, X, 1, 0, 27, 27).after]
+    assert words == ["sigmoid"]  # the pooling leaves out the last row and the last column
+    words = [words for words, _ in convolution.convolution_step(cut, X, 1, 0, 0, 0).after]
+    assert words == ["sigmoid", "largest of 3 × 3", "1 of 486 dense inputs"]
+
+
+def test_one_network_and_another(net, digits_net, images):
+    explorer = convolution.ConvolutionExplorer({"new": net, "trained": digits_net}, images)
+    explorer.layer.value, explorer.row.value = 2, 5
+    before = explorer.step
+    explorer.network.value = "trained"
+    assert torch.equal(explorer.step.kernel, digits_net[4].weight[0])
+    assert (explorer.layer.value, explorer.step.top) == (2, before.top)
+    one = nn.Sequential(*net[:2], nn.Flatten(), nn.LazyLinear(10))
+    explorer = convolution.ConvolutionExplorer({"two": net, "one": one}, images)
+    explorer.layer.value, explorer.column.value = 2, 9
+    explorer.network.value = "one"
+    assert (explorer.layer.value, explorer.column.value, explorer.row.max) == (1, 9, 27)
+    with pytest.raises(ValueError, match="no network"):
+        convolution.ConvolutionExplorer({}, images)
+
+
 def test_a_kernel_of_one_s_own(net, images):
     explorer = convolution.ConvolutionExplorer(net, images)
     X, _ = images[[0]]
@@ -243,6 +282,108 @@ def test_the_explorer_shows_the_network_as_it_is_now(images):
     with torch.no_grad():
         net[1].bias += 1
     assert explorer.step.bias == pytest.approx(before + 1)
+
+
+@pytest.mark.parametrize(
+    "labels", [range(10), None, dict(enumerate(lenet.DIGITS)), [None] * 10, 10]
+)
+def test_labels_that_are_no_texts_are_refused(labels, net, images):
+    with pytest.raises(ValueError, match="labels must be ten texts, one for each class, not "):
+        confusion.ConfusionExplorer(net, images, labels)
+
+
+def test_a_network_without_weights_is_refused(twenty):
+    with torch.device("meta"):
+        empty = lenet.make_lenet()
+    for make in (
+        lambda: convolution.ConvolutionExplorer(empty, twenty),
+        lambda: confusion.ConfusionExplorer(empty, twenty, lenet.FASHION_LABELS),
+        lambda: distortion.DistortionExplorer(empty, twenty, lenet.FASHION_LABELS),
+        lambda: drawing.DrawingExplorer({"clothes": (empty, lenet.FASHION_LABELS)}),
+    ):
+        with pytest.raises(ValueError, match="net has no weights"):
+            make()
+
+
+def test_a_pruned_network_can_be_looked_at(twenty, tmp_path, monkeypatch):
+    monkeypatch.setenv("LENET_RUNS", str(tmp_path))
+    net = lenet.make_lenet().train()
+    prune.l1_unstructured(net[1], "weight", amount=0.5)
+    X, _ = twenty[[0]]
+    logits = net(X)
+    with pytest.raises(RuntimeError):
+        copy.deepcopy(net)
+    expected = logits[0].softmax(dim=0).detach()
+    assert torch.allclose(pieces.predict_image(net, X).probabilities, expected)
+    for explorer in (
+        convolution.ConvolutionExplorer(net, twenty),
+        confusion.ConfusionExplorer(net, twenty, lenet.FASHION_LABELS),
+        distortion.DistortionExplorer(net, twenty, lenet.FASHION_LABELS),
+    ):
+        assert svg_of(explorer)
+    assert all(layer.training for layer in net)
+
+
+def test_what_a_button_raises_is_said_in_the_card():
+    explorer = shapes.ShapeExplorer()
+    explorer.set(shapes.Sizes(padding1=0))
+    fits = shapes.make_fit
+    try:
+        shapes.make_fit = lambda sizes: 1 / 0
+        explorer.fit.click()
+    finally:
+        shapes.make_fit = fits
+    assert "division by zero" in svg_of(explorer)
+    explorer.fit.click()
+    assert "It fits" in svg_of(explorer)
+
+
+def test_a_network_that_another_cell_has_changed_is_followed(images):
+    net = lenet.make_lenet()
+    explorer = convolution.ConvolutionExplorer(net, images)
+    net.insert(4, nn.Conv2d(6, 3, 5))
+    explorer.row.value = 3
+    assert [name for name, _ in explorer.layer.options] == ["conv 1", "conv 2", "conv 3"]
+    assert "Conv2d expects 6 channels and gets an image of 3 x 10 x 10" in svg_of(explorer)
+    net[5] = nn.Conv2d(3, 16, 5, padding=2)
+    explorer.layer.value = 2
+    explorer.channel.value = 1
+    assert explorer.channel.max == 2 and explorer.step.value == pytest.approx(
+        net[:5](images[[0]][0])[0, 1, explorer.row.value, explorer.column.value].item(), abs=1e-5
+    )
+    del net[1:7]
+    explorer.channel.value = 0
+    assert "needs at least one nn.Conv2d" in svg_of(explorer)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_value_that_is_no_number_is_said_to_be_none(images, value):
+    net = lenet.make_lenet()
+    nn.init.constant_(net[1].weight, value)
+    words = convolution.ConvolutionExplorer(net, images).describe()
+    assert words.startswith("No number is the value at row 8, column 12 of feature map 0 of conv 1")
+    assert words.endswith("the weights are not finite.")
+
+
+@pytest.mark.parametrize(
+    ("place", "kernel", "message"),
+    [
+        ((1.5, 0, 0, 0), None, "layer must be 1 to 2, it is 1.5"),
+        ((1, "1", 0, 0), None, "channel must be 0 to 5, it is '1'"),
+        ((1, 0, None, 0), None, "row must be 0 to 27, it is None"),
+        ((1, 0, 0, True), None, "column must be 0 to 27, it is True"),
+        (
+            (1, 0, 0, 0),
+            torch.ones(5, 5),
+            r"torch.float32 \(1, 5, 5\), it is torch.float32 \(5, 5\)",
+        ),
+        ((1, 0, 0, 0), torch.ones(1, 5, 5).long(), "kernel must be a tensor, .*it is torch.int64"),
+        ((1, 0, 0, 0), [[1.0]], "kernel must be a tensor, .* it is of type list"),
+    ],
+)
+def test_what_names_no_value_is_refused(net, images, place, kernel, message):
+    with pytest.raises(ValueError, match=message):
+        convolution.convolution_step(net, images[[0]][0], *place, kernel)
 
 
 def test_what_is_no_lenet_is_refused(images):
@@ -353,9 +494,22 @@ def test_the_table_marks_what_differs_from_lenet_and_has_a_bar_for_each_number()
         assert len(bars) == 7 and max(map(float, bars)) == 50
 
 
+def test_a_volume_is_as_wide_and_high_as_its_maps_and_as_deep_as_they_are_many():
+    drawn = re.findall('<polygon points="([^"]+)"', shapes.draw_sizes(shapes.Sizes()).svg())
+    corners = [np.array([place.split(",") for place in p.split()], dtype=float) for p in drawn]
+    assert len(corners) == 3 * 8  # the upper, the right and the front face
+    front = [np.ptp(face, axis=0) for face in corners[2::3]]  # width, height
+    deep = [np.ptp(face[:2], axis=0)[0] for face in corners[0::3]]
+    pixel = front[0][0] / 28
+    for (wide, high), side in zip(front[:5], (28, 28, 14, 10, 5), strict=True):
+        assert wide == pytest.approx(side * pixel, abs=0.2) == high
+    channel = deep[1] / 6
+    assert deep == pytest.approx([n * channel for n in (1, 6, 6, 16, 16, 120, 84, 10)], abs=1)
+
+
 def test_the_shape_explorer_follows_its_controls():
     explorer = shapes.ShapeExplorer()
-    assert explorer.fit.disabled
+    assert explorer.fit.button_style == ""  # nothing to do; disabled it would lose the focus
     lenets = svg_of(explorer)
     for name, control in explorer.controls.items():
         control.value = "max" if name.startswith("pooling") else control.value + 1
@@ -365,13 +519,48 @@ def test_the_shape_explorer_follows_its_controls():
             assert svg_of(explorer) == lenets
     explorer.controls["kernel1"].value = 11
     explorer.controls["pooling1"].value = "max"
-    assert not explorer.fit.disabled
+    assert explorer.fit.button_style == "primary"
     explorer.fit.click()
-    assert explorer.fit.disabled
+    assert explorer.fit.button_style == "" and not explorer.fit.disabled
+    fits = svg_of(explorer)
+    explorer.fit.click()
+    assert svg_of(explorer) == fits
     assert explorer.net()(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
     assert isinstance(explorer.net()[3], nn.MaxPool2d)
     explorer.reset.click()
     assert explorer.sizes == shapes.Sizes()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (dict(channels1=64), "channels1 must be a whole number from 1 to 32, it is 64"),
+        (dict(kernel1=2.5), "kernel1 must be a whole number from 1 to 11, it is 2.5"),
+        (dict(dense1=True), "dense1 must be a whole number from 10 to 512, it is True"),
+        (dict(pool2=None), "pool2 must be a whole number from 1 to 4, it is None"),
+        (dict(pooling1="min"), "pooling1 must be average or max, it is 'min'"),
+        (dict(pooling2=[]), r"pooling2 must be average or max, it is \[\]"),
+    ],
+)
+def test_sizes_beyond_the_limits_are_refused(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        shapes.ShapeExplorer(shapes.Sizes(**wrong))
+
+
+def test_what_are_no_sizes_is_refused():
+    with pytest.raises(ValueError, match=r"sizes must be Sizes\(...\), not of type str"):
+        shapes.ShapeExplorer("LeNet")
+
+
+def test_the_table_is_said_in_words():
+    said = shapes.ShapeExplorer().describe()
+    for words in (
+        "conv 1 6x28x28, 156 parameters, 117600 multiply-adds, receptive field 5;",
+        "pool 1 6x14x14, receptive field 6;",
+        "conv 2 16x10x10, 2416 parameters, 240000 multiply-adds, receptive field 14;",
+        "dense 3 10, 850 parameters, 840 multiply-adds, receptive field",
+    ):
+        assert words in said
 
 
 def diverged():
@@ -491,6 +680,8 @@ def test_a_diverged_network_predicts_nothing(twenty):
         confusion.ConfusionExplorer(net, twenty, lenet.DIGITS)
     with pytest.raises(ValueError, match=sentence):
         distortion.DistortionExplorer(net, twenty, lenet.DIGITS)
+    with pytest.raises(ValueError, match=sentence):
+        trust.TrustExplorer(net, twenty, lenet.DIGITS)
     run = lenet.Run("", 1, 9.0, "cpu", train=[(1.0, float("nan"), 0.1)], test=[(1.0, 0.1)])
     run.checkpoints = [lenet.make_lenet().state_dict(), net.state_dict()]
     for explorer in (
@@ -599,6 +790,45 @@ def test_the_softmax_explorer_follows_its_controls():
             softmax.SoftmaxExplorer(bad, 0, lenet.FASHION_LABELS)
 
 
+def test_large_logits_have_numbers_that_fit_into_their_columns():
+    explorer = softmax.SoftmaxExplorer([1.0, -1, 2, 0, 0, 0, 0, 0, 0, 0], 1, lenet.DIGITS)
+    for factor, words in [(1, "7.39"), (5, "22026"), (20, "2.4e+17"), (100, "&gt; 1e38")]:
+        picture = softmax.draw_softmax(explorer.start * factor, 1, lenet.DIGITS, 0, 500.0)
+        assert f">{words}<" in picture.svg()
+        found = re.findall(r'<text x="322.0"[^>]*>([^<]*)<', picture.svg())
+        assert len(found) == 11 and max(len(e.replace("&gt;", ">")) for e in found) <= 8
+        assert "inf" not in picture.svg()
+    far = softmax.SoftmaxExplorer(np.array([9e37, -9e37] + [0] * 8), 1, lenet.DIGITS)
+    far.card.children[1].children[1].children[4].click()  # double all
+    assert "the loss is 2.2e+38. Ten" in far.describe() and "inf" not in svg_of(far)
+
+
+@pytest.mark.parametrize(
+    ("logits", "target", "message"),
+    [
+        (torch.zeros(10), 10, "target must be 0 to 9, it is 10"),
+        (torch.zeros(10), -1, "target must be 0 to 9, it is -1"),
+        (torch.zeros(10), 1.5, "target must be 0 to 9, it is 1.5"),
+        (torch.zeros(10), True, "target must be 0 to 9, it is True"),
+        (torch.zeros(10), None, "target must be 0 to 9, it is None"),
+        (None, 0, "ten finite logits are needed, not 'None'"),
+        (["a"] * 10, 0, "ten finite logits are needed, not "),
+        (torch.zeros(10, dtype=torch.complex64), 0, "ten finite logits .* not torch.complex64"),
+        (torch.zeros(1, 10), 0, r"not torch.float32 of shape \(1, 10\)"),
+        ([float("inf")] * 10, 0, "ten finite logits are needed, below 1e38"),
+    ],
+)
+def test_what_are_no_ten_logits_is_refused(logits, target, message):
+    with pytest.raises(ValueError, match=message):
+        softmax.SoftmaxExplorer(logits, target, lenet.FASHION_LABELS)
+
+
+def test_logits_of_other_kinds_are_taken_over():
+    for logits in (list(range(10)), np.arange(10.0), torch.arange(10).half()):
+        explorer = softmax.SoftmaxExplorer(logits, np.int64(3), lenet.FASHION_LABELS)
+        assert explorer.logits.equal(torch.arange(10.0)) and explorer.target.value == 3
+
+
 def test_descending_is_pytorchs_sgd():
     surface = descent.valley()
     found = descent.descend(surface, surface.start, 0.05, 0.5, 20)
@@ -673,6 +903,69 @@ def test_the_loss_along_one_weight_leaves_the_network_as_it_was(trained, some):
     assert surface.loss(torch.tensor([[now]])).item() == pytest.approx(loss, abs=1e-3)
 
 
+def test_the_loss_along_one_weight_is_that_of_evaluation(some, same):
+    """With dropout in training the curve would be jagged, and the statistics would change."""
+    torch.manual_seed(0)
+    net = lenet.make_lenet(nn.Tanh).insert(2, nn.BatchNorm2d(6)).insert(9, nn.Dropout(0.9))
+    before = copy.deepcopy(net.state_dict())
+    surfaces = [descent.one_weight(net, some, 1, (0, 0, 2, 2), -1, 1) for _ in range(2)]
+    points = torch.linspace(-1, 1, 61)[:, None]
+    assert surfaces[0].loss(points).equal(surfaces[1].loss(points))
+    assert same(net.state_dict(), before) and all(layer.training for layer in net)
+
+
+ONE_WEIGHT = {"layer": 1, "index": (0, 0, 2, 2), "low": -1, "high": 1}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"low": 1}, "low must be below high, they are 1 and 1"),
+        ({"low": float("nan")}, "low and high must be finite numbers"),
+        ({"high": float("inf")}, "low and high must be finite numbers"),
+        ({"high": "one"}, "low and high must be finite numbers below 1e30, not -1 and 'one'"),
+        ({"layer": 2}, "the number of a layer with a weight, 2 is Sigmoid"),
+        ({"layer": 13}, "layer must be 0 to 12, it is 13"),
+        ({"layer": 1.0}, "layer must be 0 to 12, it is 1.0"),
+        ({"index": (0, 0, 2)}, r"must be 4 numbers, for a weight \(6, 1, 5, 5\), not \(0, 0, 2\)"),
+        ({"index": 3}, r"must be 4 numbers, for a weight \(6, 1, 5, 5\), not \(3,\)"),
+        ({"index": (6, 0, 0, 0)}, "each number of index must be -6 to 5, it is 6"),
+        ({"index": (0, 0, 0, slice(2))}, "each number of index must be -5 to 4, it is slice"),
+        ({"net": lenet.make_lenet().to("meta")}, 'it is on the device "meta"'),
+        ({"net": lenet.Reshape()}, "net must be an nn.Sequential, it is of type Reshape"),
+        ({"net": nn.Sequential(nn.Flatten(), nn.Linear(784, 9))}, r"logits of shape .* \(20, 9\)"),
+        ({"net": nn.Sequential(nn.Flatten(), nn.Linear(9, 9))}, "expects 9 values per image"),
+    ],
+)
+def test_a_weight_that_is_none_is_refused(twenty, change, message):
+    if "Linear" in str(change.get("net")) and len(change["net"]) == 2:
+        change = {"index": (0, 0), **change}
+    with pytest.raises(ValueError, match=message):
+        descent.one_weight(**{"net": lenet.make_lenet(), "images": twenty, **ONE_WEIGHT, **change})
+
+
+def test_a_surface_that_is_none_is_refused(twenty):
+    with pytest.raises(ValueError, match=r"no losses: the logits .* are not finite numbers"):
+        descent.one_weight(diverged(), twenty, **ONE_WEIGHT)
+    valley = descent.valley()
+    for lr in (0, -1, float("nan"), float("inf"), "0.1", None):
+        with pytest.raises(ValueError, match="lr, the learning rate, must be a number above 0"):
+            descent.DescentExplorer([valley], lr=lr)
+    for steepness, message in [(0, "above 0, it is 0"), (float("inf"), "finite"), ("", "finite")]:
+        with pytest.raises(ValueError, match=f"steepness must be .*{message}"):
+            descent.valley(steepness)
+    for surfaces, message in [
+        ([], "surfaces is empty"),
+        (valley, "must be a list of descent.Surface, it is one Surface"),
+        (None, "must be a list of descent.Surface, it is one NoneType"),
+        ([valley, "valley"], "must be a list of descent.Surface, str is none"),
+        ([valley._replace(low=(6.0, -3.0))], "low must be below high, they are 6 and 6"),
+        ([valley._replace(loss=lambda points: points[:, 0].log())], "losses of .* not finite"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            descent.DescentExplorer(surfaces)
+
+
 # ---------------------------------------------------------------------------- confusion
 
 
@@ -689,11 +982,29 @@ def test_the_matrix_counts_every_image_once_and_where_it_belongs(trained, some):
         assert confidence == sorted(confidence, reverse=True)
 
 
-def test_a_matrix_of_weights_that_have_changed_since_is_not_shown(trained, some):
-    net = copy.deepcopy(trained)
-    explorer = confusion.ConfusionExplorer(net, some, lenet.FASHION_LABELS)
+def add_in_place(net):
     with torch.no_grad():
         net[-1].bias += 1
+
+
+def add_to_data(net):
+    for _ in range(2):  # the second one's memory may be the first one's again
+        net[-1].bias.data = net[-1].bias.data + 1
+
+
+def add_to_a_vector(net):
+    vector = nn.utils.parameters_to_vector(net.parameters()).detach()
+    nn.utils.vector_to_parameters(vector + 1e-3, net.parameters())
+
+
+@pytest.mark.parametrize("change", [add_in_place, add_to_data, add_to_a_vector])
+def test_a_matrix_of_weights_that_have_changed_since_is_not_shown(trained, some, change):
+    net = copy.deepcopy(trained)
+    explorer = confusion.ConfusionExplorer(net, some, lenet.FASHION_LABELS)
+    before = pieces.versions(net)
+    assert pieces.versions(copy.deepcopy(net)) == before
+    change(net)
+    assert pieces.versions(net) != before
     explorer.position.value = 1
     assert "has been trained since this matrix was counted" in svg_of(explorer)
 
@@ -733,6 +1044,36 @@ def test_the_confusion_explorer_follows_clicks_and_controls(trained, some):
     assert "No image here" in svg_of(explorer)
 
 
+def test_the_row_of_the_chosen_class_is_said(trained, some):
+    explorer = confusion.ConfusionExplorer(trained, some, lenet.FASHION_LABELS)
+    for predicted in (6, 9):  # no shirt is taken for a boot: there is no image, but there is a row
+        explorer.target.value, explorer.predicted.value = 6, predicted
+        row = explorer.predictions.matrix[6].tolist()
+        shirt = ", ".join(
+            f"{name} {count}"
+            for name, count in zip(lenet.FASHION_LABELS, row, strict=True)
+            if count
+        )
+        assert f"shirt as {shirt}." in explorer.describe()
+
+
+def test_two_networks_in_one_matrix(trained, some):
+    better = weights(lenet.make_lenet(nn.ReLU, nn.MaxPool2d), "lenet_clothes.pt")
+    nets = {"lesson": trained, "better": better}
+    explorer = confusion.ConfusionExplorer(nets, some, lenet.FASHION_LABELS)
+    explorer.target.value, explorer.predicted.value = 6, 6
+    X, _ = explorer.seen
+    other = confusion.predict_all(better, some).matrix[6, 6].item()
+    assert other > len(explorer.numbers)
+    words = pieces.predict_image(better, X).words(lenet.FASHION_LABELS)
+    assert f">better: {other} in this cell, here {words}<" in svg_of(explorer)
+    assert f"better: {other} in this cell" in explorer.describe()
+    explorer.network.value = "better"
+    assert len(explorer.numbers) == other and ">lesson: " in svg_of(explorer)
+    alone = confusion.ConfusionExplorer(trained, some, lenet.FASHION_LABELS)
+    assert "in this cell" not in svg_of(alone) and alone.network.layout.display == "none"
+
+
 # ---------------------------------------------------------------------------- epochs
 
 
@@ -762,6 +1103,16 @@ def test_every_epoch_shows_the_network_that_the_run_kept(run, images):
     assert explorer.epoch.value == 0
 
 
+def test_the_gradients_are_those_of_the_time(run, images):
+    explorer = epochs.EpochExplorer(run, images, lenet.FASHION_LABELS)
+    names = ("conv 1", "conv 2", "dense 1", "dense 2", "dense 3")
+    for epoch, (_, sizes) in ((0, run.gradients[0]), (10, run.gradients[-1])):
+        explorer.epoch.value = epoch
+        words = ", ".join(f"{name} {size:.5f}" for name, size in zip(names, sizes, strict=True))
+        assert words in svg_of(explorer) and words in explorer.describe()
+    assert epochs.gradients_at(replace(run, gradients=[]), lenet.make_lenet(), 1.0) == ""
+
+
 def test_a_run_that_was_stopped_or_is_of_another_network(run, images):
     stopped = replace(
         run, checkpoints=run.checkpoints[:3], test=[(1.0, 0.5), (1.37, 0.6)],
@@ -780,6 +1131,14 @@ def test_a_run_that_was_stopped_or_is_of_another_network(run, images):
         epochs.EpochExplorer(relus, images, lenet.FASHION_LABELS)
     with pytest.raises(ValueError, match="0 to 10, it is 11"):
         epochs.net_at(run, 11, lenet.make_lenet())
+    for odd in (None, [run], run.checkpoints):
+        with pytest.raises(ValueError, match=r"run must be a lenet\.Run, as train_ch6 returns it"):
+            epochs.EpochExplorer(odd, images, lenet.FASHION_LABELS)
+    with pytest.raises(ValueError, match="one after each test, it holds 11 and 0 tests"):
+        epochs.EpochExplorer(replace(run, test=[]), images, lenet.FASHION_LABELS)
+    start = replace(run, test=[], train=[], gradients=[], checkpoints=run.checkpoints[:1])
+    shown = epochs.EpochExplorer(start, images, lenet.FASHION_LABELS)
+    assert shown.describe().startswith("After 0 of 10 epochs")
 
 
 # ---------------------------------------------------------------------------- drawing
@@ -963,6 +1322,18 @@ def test_the_first_stroke_clears_a_test_image(draw_with):
     assert (np.asarray(explorer.ink) > 0).sum() > left.sum()
 
 
+def test_a_shoe_is_given_a_digit_all_the_same(draw_with, images):
+    explorer, draw = draw_with
+    explorer.start.value = 10  # none of these
+    small = np.asarray(explorer.ink.resize((28, 28), Image.Resampling.BOX)).astype(int)
+    assert np.abs(small - images.images[0].numpy()).mean() < 10
+    svg = svg_of(explorer)
+    assert "reads 4" in svg and "none for “none of these”" in svg
+    assert f'fill="{pieces.MARK}"' in svg and f'fill="{pieces.GREEN}"' not in svg
+    draw(*SEVEN)
+    assert "reads 7" in svg_of(explorer) and f'fill="{pieces.GREEN}"' in svg_of(explorer)
+
+
 def test_rotating_cuts_no_ink_off():
     """A frame round the whole field stays closed: what is inside it nowhere reaches the edge."""
     ink = drawing.empty_field()
@@ -992,7 +1363,20 @@ def test_a_photograph_is_read_step_by_step(draw_with):
     assert "reads 1" in svg_of(explorer) and "cannot" not in svg_of(explorer)
 
 
+@pytest.mark.parametrize("readers", [{}, [1, 2], None, "digits"])
+def test_readers_that_are_none_are_refused(readers):
+    with pytest.raises(ValueError, match="readers must be a dict such as"):
+        drawing.DrawingExplorer(readers)
+
+
 def test_readers_of_another_kind_are_refused(trained):
+    for reader in (trained, (trained,), [trained, lenet.DIGITS, 1]):
+        with pytest.raises(ValueError, match="a network and its labels"):
+            drawing.DrawingExplorer({"digits": reader})
+    with pytest.raises(ValueError, match="net must be a network, it is of type str"):
+        drawing.DrawingExplorer({"digits": ("LeNet", lenet.DIGITS)})
+    with pytest.raises(ValueError, match="labels must be ten texts"):
+        drawing.DrawingExplorer({"digits": (trained, range(10))})
     with pytest.raises(ValueError, match="digits or clothes, not 'letters'"):
         drawing.DrawingExplorer({"letters": (trained, lenet.DIGITS)})
     with pytest.raises(ValueError, match="10 classes, these are 9"):
@@ -1055,11 +1439,12 @@ def test_the_curves_are_measured_on_all_images_and_kept(trained, some, tmp_path,
     explorer = distortion.DistortionExplorer(trained, few_images, lenet.FASHION_LABELS)
     assert "not measured yet" in svg_of(explorer)
     explorer.button.click()
-    assert explorer.button.disabled
-    explorer.thread.join()
+    thread = explorer.thread
+    explorer.button.click()  # it is being measured already
+    assert explorer.thread is thread
+    thread.join()
     assert "not measured yet" not in svg_of(explorer)
     assert explorer.button.description == "measure again (a minute)"
-    assert not explorer.button.disabled
     X, y = few_images[list(range(100))]
     for kind in ("right", "blur"):
         assert {-2, -1, 1, 2} <= {amount for amount, _ in explorer.curves["right"]}
@@ -1101,6 +1486,33 @@ def test_the_curves_that_come_with_the_course_are_those_of_its_weights(
         amount, accuracy = curves[kind][2]
         measured = distortion.accuracy_at(net, images, **{kind: amount})
         assert accuracy == pytest.approx(measured, abs=0.002)
+
+
+def test_without_a_folder_for_runs_it_goes_on_without_stored_curves(
+    trained, twenty, tmp_path, monkeypatch
+):
+    (tmp_path / "runs").write_text("a file in the folder's place")
+    monkeypatch.setenv("LENET_RUNS", str(tmp_path / "runs"))
+    explorer = distortion.DistortionExplorer(trained, twenty, lenet.FASHION_LABELS)
+    assert "not measured yet" in svg_of(explorer)
+    explorer.button.click()
+    explorer.thread.join()
+    assert "cannot be written" in svg_of(explorer)
+    explorer.reset.click()  # measured they are all the same, only not kept
+    assert "not measured yet" not in svg_of(explorer)
+    images = lenet.load_images("FashionMNIST", train=False)
+    assert distortion.stored_curves(trained, images)  # those that come with the course
+
+
+def test_a_network_that_is_no_number_is_not_measured(trained, twenty, tmp_path, monkeypatch):
+    monkeypatch.setenv("LENET_RUNS", str(tmp_path))
+    net = copy.deepcopy(trained)
+    explorer = distortion.DistortionExplorer(net, twenty, lenet.FASHION_LABELS)
+    net.load_state_dict(diverged().state_dict())
+    explorer.button.click()
+    explorer.thread.join()
+    assert "weights are not finite numbers" in svg_of(explorer)
+    assert not (tmp_path / distortion.FILE).exists()
 
 
 def test_the_strip_is_green_where_the_prediction_is_correct():
@@ -1163,10 +1575,12 @@ def test_the_first_guess_counts(some):
     explorer._click(target, 0.5, 0.5)
     explorer._click((target + 1) % 10, 0.5, 0.5)
     assert explorer.guess.value == target and explorer.scores[0]["you"]
+    explorer.guess.value = None
+    assert explorer.guess.value == target and len(explorer.scores) == 1
     assert "you 1" in explorer.score.value and lenet.FASHION_LABELS[target] in explorer.describe()
     assert "it is this" in svg_of(explorer)
     explorer.next.click()
-    assert explorer.guess.value is None and not explorer.guess.disabled
+    assert explorer.guess.value is None and explorer.guessed is None
     explorer.guess.value = (explorer.target + 1) % 10
     assert "right of 2: you 1" in explorer.score.value
 
@@ -1180,6 +1594,37 @@ def test_a_network_guesses_from_the_whole_shuffling(some):
     explorer.shuffled.value = 0
     assert svg_of(explorer) != before
     assert explorer.predicted == {"LeNet": lenet.predict(net, shuffled).argmax().item()}
+
+
+@pytest.mark.parametrize(
+    ("permutation", "message"),
+    [
+        (torch.arange(10), r"it is torch.int64 \(10,\)"),
+        (torch.zeros(784, dtype=torch.int64), "some are missing"),
+        (torch.randperm(784) + 1, "some are missing"),
+        (torch.randperm(784).float(), r"it is torch.float32 \(784,\)"),
+        (list(range(784)), "it is of type list"),
+        (None, "it is of type NoneType"),
+    ],
+)
+def test_what_is_no_permutation_is_refused(some, permutation, message):
+    with pytest.raises(ValueError, match=r"permutation must be int64 \(784,\).*" + message):
+        shuffle.ShuffleExplorer({}, some, permutation, lenet.FASHION_LABELS)
+
+
+def test_a_diverged_network_makes_no_guess(some):
+    nets = {"MLP": diverged(), "LeNet": lenet.make_lenet()}
+    permutation = torch.arange(784)
+    explorer = shuffle.ShuffleExplorer(nets, some, permutation, lenet.FASHION_LABELS)
+    while explorer.target:  # until the image is a t-shirt, class 0
+        explorer.guess.value = 0
+        explorer.next.click()
+    explorer.guess.value = 0
+    assert explorer.predicted["MLP"] is None and not explorer.scores[-1]["MLP"]
+    assert "no prediction by MLP" in svg_of(explorer) and "said by you and MLP" not in svg_of(
+        explorer
+    )
+    assert "MLP no prediction: the logits are not finite numbers, LeNet " in explorer.describe()
 
 
 # ---------------------------------------------------------------------------- trust

@@ -2,13 +2,14 @@
 
 import lenet_helpers as lenet
 from lenet_course import checks
-from lenet_course.drawing import COLORS, SIGNED, Picture, show_widget
+from lenet_course.drawing import COLORS, SIGNED, Picture, short, show_widget
 
 import copy
 import html
 import math
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ import numpy as np
 import torch
 import traitlets
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 INK, QUIET, MARK, BLUE, GREEN = (
     COLORS[name] for name in ("black", "grey", "orange", "blue", "green")
@@ -93,14 +95,29 @@ class Prediction(NamedTuple):
         return f"{labels[self.predicted]}, {percent(self.probabilities[self.predicted].item())}"
 
 
-def check_images(images: lenet.ImageDataset, labels: Sequence[str] | None = None) -> None:
+def check_images(images: lenet.ImageDataset, labels: Sequence[str] = lenet.DIGITS) -> None:
     """Raise ValueError unless `images` is a lenet.ImageDataset and `labels` names ten classes."""
     if not isinstance(images, lenet.ImageDataset):
         raise ValueError(f"images must be lenet.ImageDataset, not {type(images).__name__}")
     if len(images) == 0:
         raise ValueError("images is empty: at least one image is needed")
-    if labels is not None and len(labels) != 10:
-        raise ValueError(f"labels must name 10 classes, these are {len(labels)}")
+    check_labels(labels)
+
+
+def check_labels(labels: Sequence[str]) -> None:
+    """Raise ValueError unless `labels` are ten texts."""
+    names = list(labels) if isinstance(labels, Sequence | np.ndarray) else [None]
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError(f"labels must be ten texts, one for each class, not {short(repr(labels))}")
+    if len(names) != 10:
+        raise ValueError(f"labels must name 10 classes, these are {len(names)}")
+
+
+def check_net(net: nn.Module) -> None:
+    """Raise ValueError unless `net` is a network with weights to be looked at."""
+    checks.network(net)
+    if any(tensor.is_meta for tensor in net.state_dict().values()):
+        raise ValueError('net has no weights: it is on the device "meta"')
 
 
 def one_image(images: lenet.ImageDataset, index: int) -> tuple[Tensor, int]:
@@ -112,8 +129,21 @@ def one_image(images: lenet.ImageDataset, index: int) -> tuple[Tensor, int]:
 
 
 def versions(net: nn.Module) -> list[int]:
-    """How often each of its tensors was changed: another list after training."""
-    return [tensor._version for tensor in net.state_dict().values()]
+    """A checksum of each of its tensors: another list after training, however that was done."""
+    tensors = [tensor for tensor in net.state_dict().values() if not is_lazy(tensor)]
+    bytes_of = [t.cpu().contiguous().flatten().view(torch.uint8).numpy() for t in tensors]
+    return [zlib.crc32(content) for content in bytes_of]
+
+
+def copied(net: nn.Module) -> nn.Module:
+    """A copy to look at, for `net` may be in training meanwhile, in a cell.
+
+    What cannot be copied (a network that was pruned and has been used since) is looked at itself.
+    """
+    try:
+        return copy.deepcopy(net)
+    except Exception:
+        return net
 
 
 def layer_outputs(net: nn.Sequential, X: Tensor) -> tuple[list[Tensor], Tensor]:
@@ -121,7 +151,8 @@ def layer_outputs(net: nn.Sequential, X: Tensor) -> tuple[list[Tensor], Tensor]:
 
     Raises ValueError for a batch, or a network, of the wrong shape.
     """
-    net = copy.deepcopy(checks.layers(net))  # it may be in training meanwhile, in a cell
+    check_net(net)
+    net = copied(checks.layers(net))
     if len(net) == 0:
         raise ValueError("net holds no layers")
     checks.batch(X)
@@ -238,16 +269,18 @@ class PictureView(anywidget.AnyWidget):
     """Shows a Picture; a press in one of its spots calls `on_click(key, across, down)`.
 
     `key` is the spot's, the other two say where in it, 0..1. The arrow keys call
-    `on_arrow(columns, rows)`; `hint` says, for readers who do not see it, what they do. Where
-    something is drawn by hand, `pen` says how its stroke looks: `width`, `color`, and the `box`
-    x, y, width, height that it stays in; `on_move(x, y)` and `on_release()` then follow a press.
+    `on_arrow(columns, rows)`; `hint` says, for readers who do not see it, what they do, and makes
+    the picture a stop of the Tab key: it is "" where they do nothing. Where something is drawn by
+    hand, `pen` says how its stroke looks: `width`, `color`, and the `box` x, y, width, height that
+    it stays in; `on_move(x, y)` and `on_release()` then follow a press.
     """
 
     _esm = HERE / "picture.js"
     _css = HERE / "card.css"
 
     svg = traitlets.Unicode().tag(sync=True)
-    hint = traitlets.Unicode().tag(sync=True)
+    hint, title = (traitlets.Unicode().tag(sync=True) for _ in range(2))
+    clickable = traitlets.Bool().tag(sync=True)
     pen = traitlets.Dict().tag(sync=True)
 
     def __init__(
@@ -256,7 +289,7 @@ class PictureView(anywidget.AnyWidget):
     ) -> None:  # fmt: skip
         self.on_click, self.arrow = on_click or _nothing, on_arrow or _nothing
         self.move, self.release = on_move or _nothing, on_release or _nothing
-        super().__init__(**traits)
+        super().__init__(clickable=on_click is not None, **traits)
         self.on_msg(self._told)
 
     def draw(self, picture: Picture, description: str) -> None:
@@ -318,14 +351,20 @@ class Explorer:
         self.view = view or PictureView()
         for name in ("on_click", "arrow", "move", "release"):
             setattr(self.view, name, self.saying(getattr(self.view, name)))
+        for control in controls:
+            for each in (control, *getattr(control, "children", ())):
+                if hasattr(each, "do"):
+                    each.do = self.saying(each.do)
         self._quiet = False
+        self.view.title = title  # of the card, for readers who do not see it
         beside = widgets.Box(controls)
         beside.add_class("lenet-controls")
         body = widgets.HBox([self.view, beside])
         body.add_class("lenet-body")
         if columns:
             body.add_class("lenet-columns")
-        self.card = widgets.VBox([widgets.HTML(f"<h3>{html.escape(title)}</h3>"), body])
+        heading = widgets.HTML(f"<h3>{html.escape(title)}</h3>", tooltip="")  # not "null"
+        self.card = widgets.VBox([heading, body])
         self.card.add_class("lenet-card")
 
     def watch(self, *controls: widgets.Widget) -> None:
@@ -402,26 +441,48 @@ def slider(
 def button(description: str, do: Callable[[], None], style: str = "") -> widgets.Button:
     """A button that calls `do()`; the `style` "primary" makes it blue."""
     control = widgets.Button(description=description, button_style=style)
-    control.on_click(lambda _: do())
+    control.do = do  # what it raises is said in the card: see Explorer
+    control.on_click(lambda _: control.do())
     return control
 
 
-# Fields as wide as the column of controls, with all of their description.
-FIELD = {"style": {"description_width": "initial"}, "layout": {"width": "auto"}}
+def _field(description):
+    """What fields have in common: as wide as the column of controls, with all of their name.
+
+    Without a tooltip ipywidgets gives some of them the title "null".
+    """
+    return {
+        "description": description, "tooltip": description,
+        "style": {"description_width": "initial"}, "layout": {"width": "auto"},
+    }  # fmt: skip
 
 
 def dropdown(description: str, options: Sequence, value: Any) -> widgets.Dropdown:
-    return widgets.Dropdown(options=options, value=value, description=description, **FIELD)
+    return widgets.Dropdown(options=options, value=value, **_field(description))
+
+
+def networks(
+    net: nn.Module | Mapping[str, nn.Module],
+) -> tuple[dict[str, nn.Module], widgets.Dropdown]:
+    """The networks by name, and the field to choose from them, which is hidden for one alone."""
+    named = dict(net) if isinstance(net, Mapping) else {"": net}
+    if not named:
+        raise ValueError("net holds no network: at least one is needed")
+    for each in named.values():
+        check_net(each)
+    field = dropdown("network", list(named), next(iter(named)))
+    field.layout.display = None if len(named) > 1 else "none"
+    return named, field
 
 
 def whole_number(description: str, low: int, high: int, value: int) -> widgets.BoundedIntText:
     """A field for a whole number."""
-    return widgets.BoundedIntText(value=value, min=low, max=high, description=description, **FIELD)
+    return widgets.BoundedIntText(value=value, min=low, max=high, **_field(description))
 
 
 def text(description: str, value: str) -> widgets.Text:
     """A field for a line of text; it counts once Enter is pressed or the field is left."""
-    return widgets.Text(value=value, description=description, continuous_update=False, **FIELD)
+    return widgets.Text(value=value, continuous_update=False, **_field(description))
 
 
 def image_number(images: lenet.ImageDataset, value: int = 0) -> widgets.BoundedIntText:

@@ -3,8 +3,7 @@
 import lenet_helpers as lenet
 from lenet_course.drawing import Picture
 
-import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import NamedTuple
 
@@ -118,14 +117,20 @@ def draw_occlusion(
 class ConfusionExplorer(Explorer):
     """Choose a cell of the confusion matrix, then an image behind it, and see what `net` saw.
 
-    Usage: `ConfusionExplorer(net, images, labels).show()`; `images` is a lenet.ImageDataset. Click
-    in the matrix and on an image, or use the controls; the arrow keys go on from the last click.
+    Usage: `ConfusionExplorer(net, images, labels).show()`; `images` is a lenet.ImageDataset, and
+    `net` may be two networks by name, to be compared: {"the lesson's": net, "better": better_net}.
+    Click in the matrix and on an image, or use the controls; the arrow keys go on from there.
     """
 
-    def __init__(self, net: nn.Module, images: lenet.ImageDataset, labels: Sequence[str]) -> None:
+    def __init__(
+        self, net: nn.Module | Mapping[str, nn.Module], images: lenet.ImageDataset,
+        labels: Sequence[str],
+    ) -> None:  # fmt: skip
         card.check_images(images, labels)
-        self.net, self.images, self.labels = net, images, list(labels)
-        self.predictions, self.weights = predict_all(net, images), card.versions(net)
+        (self.nets, self.network), self.images = card.networks(net), images
+        self.labels = list(labels)
+        self._predictions = {name: predict_all(n, images) for name, n in self.nets.items()}
+        self._weights = {name: card.versions(n) for name, n in self.nets.items()}
         wrong = self.predictions.matrix.clone().fill_diagonal_(0)
         target, predicted = divmod(wrong.argmax().item(), 10)  # the most frequent mistake
         classes = list(zip(self.labels, range(10), strict=True))
@@ -135,15 +140,25 @@ class ConfusionExplorer(Explorer):
         self._clicked = "matrix"
         super().__init__(
             "From a confusion to its cause",
-            [self.target, self.predicted, self.position],
+            [self.network, self.target, self.predicted, self.position],
             card.PictureView(
                 self._click, self._arrow, hint="arrow keys: another cell, or another image"
             ),
         )
         self.watch(self.position)
-        for control in (self.target, self.predicted):
+        for control in (self.network, self.target, self.predicted):
             control.observe(self.saying(lambda change: self._new_cell()), "value")
         self._new_cell()
+
+    @property
+    def net(self) -> nn.Module:
+        """The network that is chosen."""
+        return self.nets[self.network.value]
+
+    @property
+    def predictions(self) -> Predictions:
+        """What it predicts for all images."""
+        return self._predictions[self.network.value]
 
     @property
     def numbers(self) -> list[int]:
@@ -190,15 +205,16 @@ class ConfusionExplorer(Explorer):
             picture, prediction, self.labels, SHELF, 168, COLUMNS * THUMB, target, row=15
         )
         card.draw_layers(picture, X, prediction.activations, 0, 330)
-        fall = occlusion_map(copy.deepcopy(self.net), X, predicted)
+        fall = occlusion_map(card.copied(self.net), X, predicted)
         draw_occlusion(picture, X, fall, 0, 466)
         words = f"orange: covered there, “{self.labels[predicted]}” becomes less probable"
         picture.text(72, 492, words, 13, QUIET)
+        picture.text(WIDTH, 531, self.compared(), 13, INK, "end")
         return picture
 
     def look(self) -> tuple[Tensor, card.Prediction] | None:
         """The chosen image, and what the network predicts of it; None if there is none."""
-        if card.versions(self.net) != self.weights:
+        if any(card.versions(n) != self._weights[name] for name, n in self.nets.items()):
             raise ValueError(
                 "The network has been trained since this matrix was counted: run the cell again."
             )
@@ -207,18 +223,37 @@ class ConfusionExplorer(Explorer):
         X, _ = card.one_image(self.images, self.numbers[self.position.value])
         return X, card.predict_image(self.net, X)
 
+    def compared(self) -> str:
+        """What another network has in this cell, and makes of this image; "" if there is none."""
+        found = []
+        for name, other in self.nets.items():
+            if other is not self.net:
+                matrix = self._predictions[name].matrix
+                count = matrix[self.target.value, self.predicted.value]
+                prediction = card.predict_image(other, self.seen[0])
+                found.append(f"{name}: {count} in this cell, here {prediction.words(self.labels)}")
+        return "; ".join(found)
+
     def cell(self) -> str:
         """The chosen cell, in words."""
         return f"{self.labels[self.target.value]}, predicted {self.labels[self.predicted.value]}"
+
+    def row(self) -> str:
+        """The row of the chosen class in the matrix, in words; what is 0 is left out."""
+        row = self.predictions.matrix[self.target.value].tolist()
+        counts = zip(self.labels, row, strict=True)
+        words = ", ".join(f"{name} {count}" for name, count in counts if count)
+        return f"{self.labels[self.target.value]} as {words or 'nothing, for there is none'}"
 
     def describe(self) -> str:
         numbers = self.numbers
         found = f"{self.cell()}: {len(numbers)} of {len(self.images)} images"
         if not numbers:
-            return f"{found}. Behind another cell of the confusion matrix there are some."
+            return f"{found}. Behind another cell of the matrix there are some: {self.row()}."
         number, (_, prediction) = numbers[self.position.value], self.seen
         return (
             f"{found}, the most confident first. Image {number}: {prediction.words(self.labels)}; "
             "its activations layer by layer, its ten probabilities, and where covering it makes "
-            "the prediction less probable. Beside it the whole confusion matrix."
+            f"the prediction less probable. Beside it the whole confusion matrix: {self.row()}. "
+            f"{self.compared()}".rstrip()
         )

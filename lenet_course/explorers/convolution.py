@@ -5,7 +5,7 @@ from lenet_course import checks
 from lenet_course.drawing import Picture, short
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -32,6 +32,10 @@ class ConvolutionStep(NamedTuple):
     left: int
     padding: tuple[int, int, int, int]  # columns left and right, rows above and below
     feature_map: torch.Tensor  # (H', W'), what the convolution gives for this channel
+    after: list[tuple[str, float | None]]  # what becomes of the value, up to the next weights
+
+
+NO_CONVOLUTION = "net has no convolution: this explorer needs at least one nn.Conv2d"
 
 
 def convolutions(net: nn.Sequential) -> list[int]:
@@ -53,29 +57,59 @@ def convolution_step(
         raise ValueError(f"X must hold one image, it holds {len(X)}")
     places = convolutions(net)
     if not places:
-        raise ValueError("net has no convolution: this explorer needs at least one nn.Conv2d")
-    _check("layer", layer, 1, len(places))
-    place = places[layer - 1]
+        raise ValueError(NO_CONVOLUTION)
+    place = places[checks.whole_number("layer", layer, 1, len(places)) - 1]
     conv, output = checks.layers(net)[place], outputs[place][0]
     if conv.groups != 1 or conv.dilation != (1, 1) or conv.padding_mode != "zeros":
         raise ValueError(f"the explorer expects a plain convolution, this one is {conv}")
-    _check("channel", channel, 0, len(output) - 1)
-    _check("row", row, 0, output.shape[1] - 1)
-    _check("column", column, 0, output.shape[2] - 1)
-    padding, bias, feature_map = padding_of(conv), 0.0, output[channel]
+    channel = checks.whole_number("channel", channel, 0, len(output) - 1)
+    row = checks.whole_number("row", row, 0, output.shape[1] - 1)
+    column = checks.whole_number("column", column, 0, output.shape[2] - 1)
+    padding, bias, feature_map, after = padding_of(conv), 0.0, output[channel], []
     inputs = F.pad(outputs[place - 1][0] if place else X[0], padding)
     if kernel is not None:
+        _check_kernel(kernel, inputs, conv)
         feature_map = F.conv2d(inputs[None], kernel[None], stride=conv.stride)[0, 0]
     else:
         kernel = conv.weight[channel].detach().cpu()
         bias = 0.0 if conv.bias is None else conv.bias[channel].item()
+        after = _after(checks.layers(net)[place + 1 :], outputs[place + 1 :], channel, row, column)
     top, left = row * conv.stride[0], column * conv.stride[1]
     patch = inputs[:, top : top + kernel.shape[1], left : left + kernel.shape[2]]
     products = patch * kernel
     total = products.sum().item()
     return ConvolutionStep(
-        patch, kernel, products, total, bias, total + bias, inputs, top, left, padding, feature_map
-    )
+        patch, kernel, products, total, bias, total + bias, inputs, top, left, padding,
+        feature_map, after,
+    )  # fmt: skip
+
+
+def _check_kernel(kernel, inputs, conv):
+    """Raise ValueError unless `kernel` can stand in the place of one of the `conv`'s own."""
+    wanted, found = tuple(conv.weight.shape[1:]), f"of type {type(kernel).__name__}"
+    if torch.is_tensor(kernel):
+        found = f"{kernel.dtype} {tuple(kernel.shape)}"
+        if kernel.dtype == inputs.dtype and kernel.shape == wanted:
+            return
+    raise ValueError(f"kernel must be a tensor, {inputs.dtype} {wanted}, it is {found}")
+
+
+def _after(layers, outputs, channel, row, column):
+    """(words, value) of each layer that changes the value on its own, or with its window's."""
+    found = []
+    for layer, output in zip(layers, outputs, strict=True):
+        name, size = type(layer).__name__, getattr(layer, "kernel_size", 0)
+        if isinstance(layer, nn.AvgPool2d | nn.MaxPool2d) and size == layer.stride:
+            row, column = row // size, column // size
+            name = f"{'mean' if 'Avg' in name else 'largest'} of {size} × {size}"
+        elif isinstance(layer, nn.Linear):
+            found.append((f"1 of {layer.in_features} dense inputs", None))
+        elif isinstance(layer, nn.Flatten):
+            continue
+        if list(layer.parameters()) or output.dim() != 4 or row >= output.shape[2]:
+            break
+        found.append((name.lower(), output[0, channel, row, column].item()))
+    return found
 
 
 def padding_of(conv: nn.Conv2d) -> tuple[int, int, int, int]:
@@ -85,11 +119,6 @@ def padding_of(conv: nn.Conv2d) -> tuple[int, int, int, int]:
         return across // 2, across - across // 2, down // 2, down - down // 2
     down, across = (0, 0) if conv.padding == "valid" else conv.padding
     return across, across, down, down
-
-
-def _check(name, value, low, high):
-    if not low <= value <= high:
-        raise ValueError(f"{name} must be {low} to {high}, it is {value}")
 
 
 NETWORKS, BLUR, OWN = "the network's own", "blur: the mean", "your own"
@@ -189,6 +218,13 @@ def _draw_sum(picture, step, row, column, input_channel):
     picture.line([(SIDE + 8, y - 13), (right, y - 13)], INK, 1.5)
     picture.text(right - 66, y + 6, f"at {row}, {column}", 14, MARK, "end", True)
     picture.text(right, y + 6, number(step.value, 3), 15, MARK, "end", True)
+    for i, (words, value) in enumerate(step.after):
+        picture.text(
+            right - (56 if value is not None else 0), y + 36 + 24 * i, words, 13, INK, "end"
+        )
+        picture.text(
+            right, y + 36 + 24 * i, "" if value is None else number(value, 3), 14, INK, "end"
+        )
 
 
 def _draw_feature_map(picture, step, channel, row, column):
@@ -227,34 +263,44 @@ OPENS_AT = 8, 12  # row and column of the value that chapter 1 works out by hand
 class ConvolutionExplorer(card.Explorer):
     """Step through a convolution of your `net`: patch times kernel, summed, plus bias.
 
-    Usage: `ConvolutionExplorer(net, images).show()`; `images` is a lenet.ImageDataset. Move the
-    sliders, press play, or press in the feature map (then the arrow keys step through it). In the
-    place of the network's own kernel it shows one that finds edges, one that blurs, or yours.
+    Usage: `ConvolutionExplorer(net, images).show()`; `images` is a lenet.ImageDataset, and `net`
+    may be several, by name: {"new": net, "trained": trained}. Move the sliders, press play, or
+    press in the feature map (then the arrow keys step through it). In the place of the network's
+    own kernel it shows one that finds edges, one that blurs, or yours.
     """
 
-    def __init__(self, net: nn.Sequential, images: lenet.ImageDataset) -> None:
+    def __init__(
+        self, net: nn.Sequential | Mapping[str, nn.Sequential], images: lenet.ImageDataset
+    ) -> None:
         card.check_images(images)
-        self.net, self.images = net, images
-        convolution_step(net, card.one_image(images, 0)[0], 1, 0, 0, 0)  # refuses what can't be
-        names = [(f"conv {i + 1}", i + 1) for i in range(len(convolutions(net)))]
-        self.image, self.layer = card.image_number(images), card.dropdown("layer", names, 1)
+        (self.nets, self.network), self.images = card.networks(net), images
+        for each in self.nets.values():  # refuses what can't be
+            convolution_step(each, card.one_image(images, 0)[0], 1, 0, 0, 0)
+        self.image, self.layer = card.image_number(images), card.dropdown("layer", [""], "")
         self.kernel = card.dropdown("kernel", KERNELS, NETWORKS)
         self.own = card.text("your own kernel, row; row", "-1 0 1; -2 0 2; -1 0 1")
         self.channel = card.slider("output channel", 0, 0, 0)
         self.input_channel = card.slider("input channel shown", 0, 0, 0)
         self.row, self.column = card.slider("row", 0, 0, 0), card.slider("column", 0, 0, 0)
         self.position = card.slider("position, row after row", 0, 0, 0, play=250)
-        controls = [self.image, self.layer, self.kernel, self.own, self.channel, self.input_channel]
-        places = [self.row, self.column, self.position]
+        controls = [self.network, self.image, self.layer, self.kernel, self.own]
+        places = [self.channel, self.input_channel, self.row, self.column, self.position]
         hint = "arrow keys: another place in the feature map"
         view = card.PictureView(self._click, self._arrow, hint=hint)
         super().__init__("One value of a convolution", controls + places, view)
         self.watch(self.image, self.kernel, self.channel, self.input_channel, self.row, self.column)
         self.own.observe(self.saying(lambda change: self._take_own()), "value")
+        places = self.layer, self.row, self.column
+        change_network = self.saying(lambda _: self._new_network(*(p.value for p in places)))
+        self.network.observe(change_network, "value")
         self.layer.observe(self.saying(lambda change: self._fit_ranges()), "value")
         self.position.observe(lambda change: self._go(change.new), "value")
-        self._fit_ranges()
-        self._place(*OPENS_AT)
+        self._new_network(1, *OPENS_AT)
+
+    @property
+    def net(self) -> nn.Sequential:
+        """The network that is chosen."""
+        return self.nets[self.network.value]
 
     @property
     def step(self) -> ConvolutionStep:
@@ -264,6 +310,17 @@ class ConvolutionExplorer(card.Explorer):
         kernel = kernel_named(self.kernel.value, conv.weight.shape[1:], self.own.value)
         place = (self.layer.value, self.channel.value, self.row.value, self.column.value)
         return convolution_step(self.net, X, *place, kernel)
+
+    def _new_network(self, layer, row, column):
+        """Another network may have other layers; the place stays, as far as it can."""
+        with self.changing():
+            self._layers, count = str(self.net), len(convolutions(self.net))
+            if not count:
+                raise ValueError(NO_CONVOLUTION)
+            self.layer.options = [(f"conv {i}", i) for i in range(1, count + 1)]
+            self.layer.value = min(layer, count)
+            self._fit_ranges()
+            self._place(row, column)
 
     def _take_own(self):
         with self.changing():
@@ -296,6 +353,9 @@ class ConvolutionExplorer(card.Explorer):
             self._place((rows - 1) // 2, (columns - 1) // 2)
 
     def refresh(self) -> None:
+        if not self._quiet and str(self.net) != self._layers:  # another cell has changed it
+            self.saying(self._new_network)(self.layer.value, self.row.value, self.column.value)
+            return
         if not self._quiet:
             before, self._quiet = self._quiet, True
             self.position.value = self.row.value * (self.column.max + 1) + self.column.value
@@ -310,9 +370,17 @@ class ConvolutionExplorer(card.Explorer):
 
     def describe(self) -> str:
         step = self.step
+        if not math.isfinite(step.value):
+            return (
+                f"No number is the value at row {self.row.value}, column {self.column.value} of "
+                f"feature map {self.channel.value} of conv {self.layer.value}: the weights are not "
+                "finite."
+            )
         return (
             f"{number(step.value, 3)} is the value at row {self.row.value}, column "
             f"{self.column.value} of feature map {self.channel.value} of conv {self.layer.value}: "
             f"the sum {number(step.sum, 3)} of {step.products.numel()} products, patch times "
-            f"kernel, and the bias {number(step.bias, 3)}."
+            f"kernel, and the bias {number(step.bias, 3)}"
+            + "".join(f"; {words}: {number(value, 3)}" for words, value in step.after if value)
+            + "."
         )

@@ -1,10 +1,11 @@
 """Explorer of chapter 5: gradient descent on a loss surface, from "creeps" to "jumps out"."""
 
 import lenet_helpers as lenet
-from lenet_course.drawing import Picture
+from lenet_course import checks
+from lenet_course.drawing import Picture, short
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -33,8 +34,36 @@ class Surface(NamedTuple):
     trained: Sequence = ()  # points that the real training went through
 
 
+def _numbers(name: str, *values: float) -> list[float]:
+    """The values as floats. Raises ValueError unless they are numbers below 1e30."""
+    try:
+        numbers = [float(value) for value in values]
+    except (TypeError, ValueError, RuntimeError):
+        numbers = [math.nan]
+    if not all(abs(number) < 1e30 for number in numbers):
+        found = " and ".join(map(repr, values))
+        raise ValueError(f"{name} must be finite numbers below 1e30, not {short(found)}")
+    return numbers
+
+
+def check_surface(surface: Surface) -> None:
+    """Raise ValueError unless it has limits that leave room and losses that are numbers."""
+    if not isinstance(surface, Surface):
+        found = type(surface).__name__
+        raise ValueError(f"surfaces must be a list of descent.Surface, {found} is none")
+    for low, high in zip(surface.low, surface.high, strict=True):
+        low, high = _numbers("the limits of a surface", low, high)
+        if not low < high:
+            raise ValueError(f"low must be below high, they are {low:g} and {high:g}")
+    if not surface.loss(_raster(surface, 41)).isfinite().all():
+        raise ValueError(f"the losses of {short(surface.name)} are not finite numbers")
+
+
 def valley(steepness: float = 20.0) -> Surface:
     """A long valley: the loss is half of a^2 + `steepness` b^2."""
+    steepness = _numbers("steepness", steepness)[0]
+    if steepness <= 0:
+        raise ValueError(f"steepness must be a number above 0, it is {steepness:g}")
 
     def loss(points):
         return (points.square() @ torch.tensor([1.0, steepness])) / 2
@@ -57,21 +86,57 @@ def one_weight(
     net: nn.Sequential, images: lenet.ImageDataset, layer: int, index: tuple[int, ...], low: float,
     high: float,
 ) -> Surface:  # fmt: skip
-    """The loss of `net` on `images` along one value of the weight of `net[layer]`."""
+    """The loss of `net` on `images` along one value of the weight of `net[layer]`.
+
+    In evaluation mode: dropout would make it jagged, and looking must not change the network.
+    """
     check_images(images)
+    low, high = _numbers("low and high", low, high)
+    if not low < high:
+        raise ValueError(f"low must be below high, they are {low:g} and {high:g}")
+    weight = _weight_of(net, layer)
+    index = _index_of(weight, index)
     X, y = images[: len(images)]
-    weight, values = net[layer].weight, torch.linspace(low, high, 61)
+    X, y, values = X.to(weight.device), y.to(weight.device), torch.linspace(low, high, 61)
     before, losses = weight[index].item(), []
     try:
-        with torch.no_grad():
+        with lenet.eval_mode(net):
             for value in values:
                 weight[index] = value
-                losses.append(F.cross_entropy(net(X), y))
+                logits = checks.forward(net, X)
+                checks.logits(logits, X)
+                losses.append(F.cross_entropy(logits, y).cpu())
     finally:
         with torch.no_grad():
             weight[index] = before
+    if not torch.stack(losses).isfinite().all():
+        raise ValueError("no losses: the logits of the network are not finite numbers")
     loss = between(torch.stack(losses), (low,), (high,))
     return Surface("LeNet, one weight of conv 1", loss, (low,), (high,), (high,), ("weight",))
+
+
+def _weight_of(net, layer):
+    """The weight of `net[layer]`. Raises ValueError if there is none."""
+    if not isinstance(net, nn.Sequential):
+        raise ValueError(f"net must be an nn.Sequential, it is of type {type(net).__name__}")
+    card.check_net(net)
+    found = net[checks.whole_number("layer", layer, 0, len(net) - 1)]
+    if not isinstance(getattr(found, "weight", None), nn.Parameter):
+        name = type(found).__name__
+        raise ValueError(f"layer must be the number of a layer with a weight, {layer} is {name}")
+    return found.weight
+
+
+def _index_of(weight, index):
+    """`index` as a tuple. Raises ValueError unless it names one value of `weight`."""
+    shape = tuple(weight.shape)
+    index = tuple(index) if isinstance(index, Sequence | Tensor | np.ndarray) else (index,)
+    if len(index) != len(shape):
+        raise ValueError(f"index must be {len(shape)} numbers, for a weight {shape}, not {index}")
+    return tuple(
+        checks.whole_number("each number of index", i, -size, size - 1)
+        for i, size in zip(index, shape, strict=True)
+    )
 
 
 def two_directions(measured: dict) -> Surface:
@@ -272,11 +337,19 @@ class DescentExplorer(card.Explorer):
     """
 
     def __init__(self, surfaces: Sequence[Surface], lr: float = 0.03) -> None:
+        if isinstance(surfaces, Surface) or not isinstance(surfaces, Iterable):
+            found = type(surfaces).__name__
+            raise ValueError(f"surfaces must be a list of descent.Surface, it is one {found}")
         self.surfaces = list(surfaces)
+        if not self.surfaces:
+            raise ValueError("surfaces is empty: at least one is needed")
+        for surface in self.surfaces:
+            check_surface(surface)
+        checks.rate(lr)
         self._shades = [shades_of(surface) for surface in self.surfaces]
         names = [(surface.name, i) for i, surface in enumerate(self.surfaces)]
         self.which = card.dropdown("surface", names, 0)
-        self.lr = card.slider("learning rate", -3.0, 2.5, math.log10(lr), 0.05, log=True)
+        self.lr = card.slider("learning rate", -3.0, 2.5, math.log10(float(lr)), 0.05, log=True)
         self.momentum = card.slider("momentum", 0.0, 0.95, 0.0, 0.05, digits=2)
         self.steps = card.slider("steps", 1, MOST_STEPS, 30, play=120)
         hint = "arrow keys: move the start"

@@ -4,12 +4,12 @@ import lenet_helpers as lenet
 from lenet_course import checks, saved
 from lenet_course.drawing import Picture
 
-import copy
 import hashlib
 import json
 import math
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
@@ -150,8 +150,10 @@ def _entries(path):
 
 def stored_curves(net: nn.Module, images: lenet.ImageDataset) -> dict[str, list]:
     """The curves {kind: [(amount, accuracy), ...]} measured earlier for these, or {}."""
-    ours = identity(net, images)
-    for path in (saved.runs_folder() / FILE, lenet.COURSE / "results" / FILE):
+    ours, folders = identity(net, images), [lenet.COURSE / "results"]
+    with suppress(OSError):  # no folder for runs: nothing has been measured here
+        folders.insert(0, saved.runs_folder())
+    for path in (folder / FILE for folder in folders):
         for entry in _entries(path):
             if _is_of(entry, ours) and entry["curves"].keys() == DISTORTIONS.keys():
                 return entry["curves"]
@@ -166,8 +168,12 @@ def measure_curves(
 
     57 times all images: about a minute for 10000 on two cores. `each` is called with the
     curves so far after every point; the file is distortion.json in saved.runs_folder(), or `path`.
+    Raises ValueError for weights that are not finite numbers.
     """
-    net = copy.deepcopy(net)  # it may be in training meanwhile
+    ours = identity(net, images)
+    if not all(map(math.isfinite, ours["weights"])):
+        raise ValueError("nothing was measured: the network's weights are not finite numbers")
+    net = card.copied(net)
     curves = {kind: [] for kind in DISTORTIONS}
     undistorted = accuracy_at(net, images)
     for kind, distortion in DISTORTIONS.items():
@@ -176,7 +182,7 @@ def measure_curves(
             accuracy = undistorted if same else accuracy_at(net, images, **{kind: amount})
             curves[kind].append((amount, accuracy))
             each(curves)
-    path, ours = path or saved.runs_folder() / FILE, identity(net, images)
+    path = path or saved.runs_folder() / FILE
     others = [entry for entry in _entries(path) if not _is_of(entry, ours)]
     saved.write_json([*others, ours | {"curves": curves}], path)
     return curves
@@ -267,6 +273,7 @@ class DistortionExplorer(Explorer):
 
     def __init__(self, net: nn.Module, images: lenet.ImageDataset, labels: Sequence[str]) -> None:
         card.check_images(images, labels)
+        card.check_net(net)
         self.net, self.images, self.labels = net, images, list(labels)
         self.curves, self._versions, self._measuring = {}, None, False
         self.image = card.image_number(images, first_correct(net, images))
@@ -282,7 +289,7 @@ class DistortionExplorer(Explorer):
         super().__init__(
             "How far can it be pushed?",
             [self.image, *self.amounts.values(), card.row(self.reset, self.button)],
-            card.PictureView(self._click, hint="press in a curve: distort by that amount"),
+            card.PictureView(self._click),
         )
         self.watch(self.image, *self.amounts.values())
         self.refresh()
@@ -307,18 +314,19 @@ class DistortionExplorer(Explorer):
 
     def _start_measuring(self):
         # In a thread of its own, so that the sliders go on answering.
-        self.button.disabled = True
+        if self._measuring:  # not disabled: that would take the keyboard's focus from the button
+            return
+        self._measuring = True
         self.thread = threading.Thread(target=self.saying(self.measure), daemon=True)
         self.thread.start()
 
     def refresh(self) -> None:
-        versions = [value._version for value in self.net.state_dict(keep_vars=True).values()]
+        versions = card.versions(self.net)
         if versions != self._versions:  # the network has been trained since, or is new here
             self._versions, self._along = versions, {}
             self.curves = stored_curves(self.net, self.images)
         done = sum(map(len, self.curves.values())) / POINTS
         again = "again" if self.curves else "the accuracy"
-        self.button.disabled = self._measuring
         words = f"measuring: {done:.0%}" if self._measuring else f"measure {again} (a minute)"
         self.button.description = words
         super().refresh()
@@ -336,7 +344,7 @@ class DistortionExplorer(Explorer):
         if prediction.predicted is None:
             raise ValueError(prediction.words(self.labels))
         if self.image.value not in self._along:
-            net = copy.deepcopy(self.net)  # it may be in training meanwhile
+            net = card.copied(self.net)
             along = {kind: predictions_along(net, original, kind) for kind in DISTORTIONS}
             self._along = {self.image.value: along}
         rotated = self._along[self.image.value]["rotation"]

@@ -5,7 +5,7 @@ from lenet_course.drawing import Picture
 
 import textwrap
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import ipywidgets as widgets
 import numpy as np
@@ -22,6 +22,8 @@ HOW = {
     "digits": ("fitted into 20 × 20, its centre of mass", "in the middle, as in MNIST"),
     "clothes": ("longest edge scaled to 28, box in the", "middle: so Fashion-MNIST was made"),
 }
+OTHER = {"digits": "FashionMNIST", "clothes": "MNIST"}  # of which none is one of the ten
+NO_OTHER = "the ten bars always add up to 1:", "there is none for “none of these”"
 PENS = {"digits": 24, "clothes": 60}  # usual width, in pixels of the field
 
 
@@ -85,6 +87,18 @@ def draw_steps(picture: Picture, steps: dict[str, np.ndarray]) -> None:
 # ---------------------------------------------------------------------------- the widget
 
 
+def _check(readers):
+    if not isinstance(readers, Mapping) or not readers:
+        raise ValueError('readers must be a dict such as {"digits": (net, labels)}')
+    for name, reader in readers.items():
+        if name not in DATASETS:
+            raise ValueError(f"readers must be {' or '.join(DATASETS)}, not {name!r}")
+        if not isinstance(reader, tuple | list) or len(reader) != 2:
+            raise ValueError(f"readers must hold a network and its labels: {name!r}: (net, labels)")
+        card.check_net(reader[0])
+        card.check_labels(reader[1])
+
+
 class DrawingExplorer(Explorer):
     """Draw with the mouse, a finger or the arrow keys; the network reads while you draw.
 
@@ -93,11 +107,7 @@ class DrawingExplorer(Explorer):
     """
 
     def __init__(self, readers: dict[str, tuple[nn.Module, Sequence[str]]]) -> None:
-        for name, (_, labels) in readers.items():
-            if name not in DATASETS:
-                raise ValueError(f"readers must be {' or '.join(DATASETS)}, not {name!r}")
-            if len(labels) != 10:
-                raise ValueError(f"labels must name 10 classes, these are {len(labels)}")
+        _check(readers)
         self.readers, self.ink, self.steps, self.problem = readers, empty_field(), {}, ""
         self._given = False  # a test image or a photograph is in the field, as it came
         self._last, self._drawing = (FIELD / 2, FIELD / 4), False
@@ -109,8 +119,9 @@ class DrawingExplorer(Explorer):
         self.clear = card.button("clear", lambda: self.set_ink(empty_field()), "primary")
         self.left = card.button("rotate left", lambda: self._rotate(15))
         self.right = card.button("rotate right", lambda: self._rotate(-15))
-        self.start = card.dropdown("test image", [("–", -1)], -1)
-        self.upload = widgets.FileUpload(accept="image/*", description="upload a photograph")
+        self.start = card.dropdown("test image", [("none", -1)], -1)
+        words = "upload a photograph"
+        self.upload = widgets.FileUpload(accept="image/*", description=words, tooltip=words)
         super().__init__(
             "Draw, and the network reads",
             [
@@ -198,15 +209,21 @@ class DrawingExplorer(Explorer):
         kind, (_, labels) = self.kind.value, self.readers[self.kind.value]
         self._examples = lenet.load_images(DATASETS[kind], train=False)
         with self.changing():
-            self.start.options = [("–", -1), *zip(labels, range(10), strict=True)]
+            classes = zip(labels, range(10), strict=True)
+            self.start.options = [("none", -1), *classes, ("none of these", 10)]
             self.width.value, self.level.value = PENS[kind], 255
             self.start.value = 0  # not an empty field: there is something to see at once
 
     def _start_from(self):
-        if self.start.value in range(10):
-            number = (self._examples.labels == self.start.value).nonzero()[0].item()
-            image = Image.fromarray(self._examples.images[number].numpy())
-            self.set_ink(image.resize((FIELD, FIELD), Image.Resampling.BICUBIC), given=True)
+        if self.start.value == -1:
+            return
+        images, number = self._examples, 0
+        if self.start.value == 10:
+            images = lenet.load_images(OTHER[self.kind.value], train=False)
+        else:
+            number = (images.labels == self.start.value).nonzero()[0].item()
+        image = Image.fromarray(images.images[number].numpy())
+        self.set_ink(image.resize((FIELD, FIELD), Image.Resampling.BICUBIC), given=True)
 
     def _uploaded(self):
         if not self.upload.value:
@@ -238,8 +255,11 @@ class DrawingExplorer(Explorer):
         for i, line in enumerate(textwrap.wrap(self.problem, 48)):
             picture.text(LEFT, TOP + SIDE + 60 + 20 * i, line, 14, MARK)
         if prediction:
+            for i, line in enumerate(() if self.steps else NO_OTHER):
+                picture.text(LEFT, TOP + SIDE + 64 + 18 * i, line, 13, QUIET)
             width = WIDTH - x
-            card.draw_probabilities(picture, prediction, labels, x, TOP, width, row=14)
+            wrong = 10 if self.start.value == 10 else None  # whatever it predicts
+            card.draw_probabilities(picture, prediction, labels, x, TOP, width, wrong, row=14)
             card.draw_layers(picture, X, prediction.activations, 0, TOP + FIELD + 18)
         return picture
 

@@ -105,6 +105,18 @@ def draw_kernels(picture: Picture, layers: list[Tensor], limits: list[float], y:
         x += max(sheet.shape[1] * scale, 130) + 20
 
 
+def gradients_at(run: lenet.Run, net: nn.Module, now: float) -> str:
+    """The root mean square of the gradient of each layer's weights near the epoch `now`."""
+    if not run.gradients:
+        return ""
+    _, sizes = min(run.gradients, key=lambda found: abs(found[0] - now))
+    weighted = (nn.Conv2d, nn.Linear)
+    kinds = [card.KINDS[type(layer)] for layer in net.modules() if isinstance(layer, weighted)]
+    names = [f"{kind} {kinds[: i + 1].count(kind)}" for i, kind in enumerate(kinds)]
+    found = [f"{name} {size:.5f}" for name, size in zip(names, sizes, strict=False)]
+    return "gradients: " + ", ".join(found)
+
+
 # ---------------------------------------------------------------------------- the widget
 
 
@@ -120,8 +132,16 @@ class EpochExplorer(Explorer):
         net: nn.Module | None = None,
     ) -> None:  # fmt: skip
         card.check_images(images, labels)
+        if not isinstance(run, lenet.Run):
+            found = type(run).__name__
+            raise ValueError(f"run must be a lenet.Run, as train_ch6 returns it, not {found}")
         if not run.checkpoints:
             raise ValueError("the run holds no checkpoints: at least one is needed")
+        if len(run.checkpoints) != len(run.test) + 1:
+            raise ValueError(
+                "the run must hold a checkpoint of the start and one after each test, it holds "
+                f"{len(run.checkpoints)} and {len(run.test)} tests"
+            )
         self._net = lenet.make_lenet() if net is None else net
         if net is None and run.network not in ("", str(self._net)):
             raise ValueError("the run is of another network than the lesson's: pass that as net=")
@@ -159,20 +179,24 @@ class EpochExplorer(Explorer):
         return net, X, target, card.predict_image(net, X)
 
     def picture(self) -> Picture:
-        picture, (net, X, target, prediction) = Picture(506, WIDTH), self.seen
-        draw_curves(picture, self.run, epochs_of(self.run)[self.epoch.value])
+        picture, (net, X, target, prediction) = Picture(536, WIDTH), self.seen
+        now = epochs_of(self.run)[self.epoch.value]
+        draw_curves(picture, self.run, now)
         x = CURVE[0] + CURVE[2] + 20
         width = WIDTH - x
         card.draw_probabilities(picture, prediction, self.labels, x, 6, width, target, row=16)
         draw_kernels(picture, kernels_of(net), self._limits, 186)
         card.draw_layers(picture, X, prediction.activations, 0, 316)
+        picture.text(0, 526, gradients_at(self.run, net, now), 12.5, INK)
         return picture
 
     def describe(self) -> str:
-        _, _, target, prediction = self.seen
+        net, _, target, prediction = self.seen
+        now = epochs_of(self.run)[self.epoch.value]
         return (
-            f"After {epochs_of(self.run)[self.epoch.value]:g} of {self.run.num_epochs} epochs, "
+            f"After {now:g} of {self.run.num_epochs} epochs, "
             f"marked on the training curve, image {self.image.value}, {self.labels[target]}: "
             f"{prediction.words(self.labels)}; the network's kernels, its activations layer by "
-            "layer, and the ten probabilities."
+            "layer, and the ten probabilities. Root mean square of the "
+            f"{gradients_at(self.run, net, now)}."
         )

@@ -25,7 +25,8 @@ function render({ model, el }) {
   const message = el.appendChild(document.createElement("p"));
   picture.setAttribute("aria-live", "polite"); // a new description is read out
   message.setAttribute("role", "status");
-  const hint = model.get("hint");
+  const hint = model.get("hint"), clickable = model.get("clickable");
+  picture.classList.toggle("clickable", clickable);
   if (hint) {
     picture.tabIndex = 0;
     picture.setAttribute("role", "application"); // arrow keys reach us from screen readers, too
@@ -37,6 +38,8 @@ function render({ model, el }) {
   const draw = () => {
     const points = stroke?.querySelector("polyline").getAttribute("points");
     picture.innerHTML = model.get("svg");
+    const seen = picture.querySelector("svg")?.getAttribute("aria-label") ?? "";
+    if (hint) picture.setAttribute("aria-description", seen); // its name is the hint
     if (stroke) picture.querySelector("svg")?.append(stroke);
     if (points) stroke.querySelector("polyline").setAttribute("points", points);
   };
@@ -51,7 +54,7 @@ function render({ model, el }) {
   };
 
   picture.onpointerdown = (event) => {
-    if (!hint || event.button) return;
+    if (!clickable || event.button) return;
     picture.setPointerCapture(event.pointerId); // what is under the finger is drawn anew meanwhile
     const pen = model.get("pen");
     if (pen.box) stroke = startStroke(picture.querySelector("svg"), pen);
@@ -88,12 +91,20 @@ function render({ model, el }) {
   const kinds = ["click", "input", "change", "pointerdown"];
   kinds.forEach((kind) => document.addEventListener(kind, ask));
   window.addEventListener("keydown", key, true);
+  // The card around it, which ipywidgets makes: it is there once this has a size on the page.
+  const watcher = new ResizeObserver(() => {
+    const card = el.closest(".lenet-card");
+    card?.setAttribute("role", "group");
+    card?.setAttribute("aria-label", model.get("title"));
+  });
+  watcher.observe(el);
   model.on("change:svg", draw);
   model.on("msg:custom", answered);
   draw();
   return () => {
     kinds.forEach((kind) => document.removeEventListener(kind, ask));
     window.removeEventListener("keydown", key, true);
+    watcher.disconnect();
   };
 }
 

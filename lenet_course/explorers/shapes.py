@@ -6,6 +6,8 @@ from lenet_course.drawing import Picture
 import textwrap
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
+from numbers import Integral
+from typing import Any
 
 import torch
 from torch import nn
@@ -18,7 +20,10 @@ from .card import BLUE, GREEN, INK, MARK, QUIET, WIDTH, tint
 
 @dataclass(frozen=True)
 class Sizes:
-    """What can be changed in LeNet; as it stands, the lesson's network."""
+    """What can be changed in LeNet; as it stands, the lesson's network.
+
+    Raises ValueError for what is not within LIMITS or among POOLINGS.
+    """
 
     channels1: int = 6
     kernel1: int = 5
@@ -35,6 +40,20 @@ class Sizes:
     dense_inputs: int = 400
     dense1: int = 120
     dense2: int = 84
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            _check_size(field.name, getattr(self, field.name))
+
+
+def _check_size(name: str, value: Any) -> None:
+    if name not in LIMITS:
+        if value not in list(POOLINGS):
+            raise ValueError(f"{name} must be {' or '.join(POOLINGS)}, it is {value!r}")
+        return
+    low, high = LIMITS[name]
+    if isinstance(value, bool) or not isinstance(value, Integral) or not low <= value <= high:
+        raise ValueError(f"{name} must be a whole number from {low} to {high}, it is {value!r}")
 
 
 LIMITS = {
@@ -223,24 +242,25 @@ def _all_well(trace):
     return f"It fits: {parameters} parameters, {mult_adds} multiply-adds for each image."
 
 
+BACK = 0.18, 0.2  # of a row: how far right, and how far up, a channel goes
+
+
 def _draw_volumes(picture, volumes, y):
-    """Volumes in a row, all to one scale: channels to the right, height up, width to the back."""
+    """Volumes in a row, all to one scale: width to the right, height up, channels to the back."""
     boxes = [(name, *shape, *(1, 1)[: 3 - len(shape)]) for name, shape in volumes]
-    # Pixels to the row; the tallest box, with its depth, is 170 pixels high.
-    scale = min(4.5, 170 / 1.35 / max(height for _, _, height, _ in boxes))
-    slant = 0.35 * scale  # pixels to the column, to the right and up
 
-    def wide(per_channel):
-        return [max(66, c * per_channel + w * slant) + 10 for _, c, _, w in boxes]
+    def wide(scale):
+        return [max(66, w * scale + c * BACK[0] * scale) + 10 for _, c, _, w in boxes]
 
-    per_channel = 4.0  # pixels to the channel
-    while sum(wide(per_channel)) > WIDTH and per_channel > 0.1:
-        per_channel *= 0.97
+    scale = 4.5  # pixels to the row and the column; a channel goes back by BACK times as many
+    while sum(wide(scale)) > WIDTH or any(h + c * BACK[1] > 170 / scale for _, c, h, _ in boxes):
+        scale *= 0.98
     x, ground = 0, y + 178
-    for (name, c, h, w), slot in zip(boxes, wide(per_channel), strict=True):
-        long, high, deep = max(c * per_channel, 2), max(h * scale, 2), w * slant
-        place = x + (slot - 10 - long - deep) / 2, ground - high
-        _draw_box(picture, name, place, (long, high, deep))
+    for (name, c, h, w), slot in zip(boxes, wide(scale), strict=True):
+        long, high = max(w * scale, 4), max(h * scale, 4)
+        back = c * BACK[0] * scale, c * BACK[1] * scale
+        place = x + (slot - 10 - long - back[0]) / 2, ground - high
+        _draw_box(picture, name, place, (long, high, back))
         shape = f"{c}" if name in DENSE.values() else f"{c}×{h}×{w}"
         picture.text(x + slot / 2 - 5, ground + 14, name, 13, INK, "middle", True)
         picture.text(x + slot / 2 - 5, ground + 31, shape, 13, QUIET, "middle")
@@ -251,14 +271,14 @@ def _draw_volumes(picture, volumes, y):
 
 def _draw_box(picture, name, place, size):
     """Three faces of a box: the upper, the right, the front."""
-    (left, top), (long, high, deep) = place, size
+    (left, top), (long, high, (across, up)) = place, size
     right, ground = left + long, top + high
     color = "#8fa3b3" if name == "image" else GREEN if name in DENSE.values() else BLUE
-    back = [(left + deep, top - deep), (right + deep, top - deep)]
+    back = [(left + across, top - up), (right + across, top - up)]
     faces = [
         ([(left, top), *back, (right, top)], 0.65),
-        ([(right, top), back[1], (right + deep, ground - deep), (right, ground)], 0.4),
-        ([(left, top), (right, top), (right, ground), (left, ground)], 1.0),
+        ([(right, top), back[1], (right + across, ground - up), (right, ground)], 1.0),
+        ([(left, top), (right, top), (right, ground), (left, ground)], 0.4),
     ]
     for corners, share in faces:
         picture.polygon(corners, tint(color, share), "#ffffff", 0.7)
@@ -301,6 +321,8 @@ class ShapeExplorer(card.Explorer):
 
     def __init__(self, sizes: Sizes | None = None) -> None:
         sizes = sizes or Sizes()
+        if not isinstance(sizes, Sizes):
+            raise ValueError(f"sizes must be Sizes(...), not of type {type(sizes).__name__}")
         self.controls = {f.name: _control(f.name, getattr(sizes, f.name)) for f in fields(Sizes)}
         self.fit = card.button("make it fit", lambda: self.set(make_fit(self.sizes)), "primary")
         self.reset = card.button("LeNet again", lambda: self.set(Sizes()))
@@ -327,20 +349,26 @@ class ShapeExplorer(card.Explorer):
         """A new network with these sizes, its weights drawn as the lesson draws them."""
         return make_network(self.sizes).apply(lenet.init_weights)
 
-    def refresh(self) -> None:
-        self.fit.disabled = find_problem(self.sizes)[0] is None
-        super().refresh()
+    def look(self) -> None:
+        # Not disabled where there is nothing to do: that would take the keyboard's focus from it.
+        self.fit.button_style = "primary" if find_problem(self.sizes)[1] else ""
 
     def picture(self) -> Picture:
         return draw_sizes(self.sizes)
 
     def describe(self) -> str:
-        shapes = ", ".join(
-            f"{name} {'x'.join(map(str, layer.output_shape))}"
-            for name, layer in trace_sizes(self.sizes)
-        )
-        well = find_problem(self.sizes)[1] or _all_well(trace_sizes(self.sizes))
-        return f"{well} The layers as volumes to scale, and in a table: {shapes}."
+        trace = trace_sizes(self.sizes)
+        well = find_problem(self.sizes)[1] or _all_well(trace)
+        layers = "; ".join(_words(name, layer) for name, layer in trace)
+        return f"{well} The layers as volumes to scale, and in a table: {layers}."
+
+
+def _words(name, layer):
+    """A row of the table: "conv 1 6x28x28, 156 parameters, ..."."""
+    words = [f"{name} {'x'.join(map(str, layer.output_shape))}"]
+    if layer.parameters:
+        words += [f"{layer.parameters} parameters, {layer.mult_adds} multiply-adds"]
+    return ", ".join([*words, f"receptive field {layer.receptive_field}"])
 
 
 PARTS = ("channels", "kernel", "padding", "stride", "pooling", "pool")  # of conv and pooling

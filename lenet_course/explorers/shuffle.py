@@ -25,6 +25,18 @@ def shuffle_partly(X: Tensor, permutation: Tensor, share: float) -> Tensor:
     return X.flatten(1)[:, source].reshape(X.shape)
 
 
+def check_permutation(permutation: Tensor) -> None:
+    """Raise ValueError unless it holds the 784 places of an image, each once."""
+    found = f"it is of type {type(permutation).__name__}"
+    if torch.is_tensor(permutation):
+        found = f"it is {permutation.dtype} {tuple(permutation.shape)}"
+        if permutation.dtype == torch.int64 and permutation.shape == (784,):
+            if permutation.sort().values.tolist() == list(range(784)):
+                return
+            found = "some are missing"
+    raise ValueError(f"permutation must be int64 (784,) with 0 to 783, each once: {found}")
+
+
 # ---------------------------------------------------------------------------- drawing
 
 SIDE, ROW, TOP = 280, 28, 34
@@ -32,12 +44,18 @@ NAMES, RIGHT = 310, 460  # where the ten names begin, and what is said about the
 
 
 def draw_guess(
-    X: Tensor, labels: list[str], target: int, guess: int | None, predicted: dict[str, int]
+    X: Tensor, labels: list[str], target: int, guess: int | None, predicted: dict[str, int | None]
 ) -> Picture:
-    """The Picture: one image, the ten names to choose from; once guessed, who said what."""
+    """The Picture: one image, the ten names to choose from; once guessed, who said what.
+
+    A network whose logits are no numbers has predicted None.
+    """
     picture, votes = Picture(TOP + SIDE + 6, WIDTH), {"you": guess, **predicted}
     picture.text(0, 12, "what is it?", 16, QUIET)
     picture.pixels(0, TOP, SIDE, SIDE, card.grey(X[0, 0]))
+    silent = [name for name, found in predicted.items() if found is None]
+    if silent:
+        picture.text(WIDTH, 12, f"no prediction by {' and '.join(silent)}", 14, MARK, "end")
     for i, label in enumerate(labels):
         y = TOP + i * ROW
         said = [] if guess is None else [name for name, found in votes.items() if found == i]
@@ -68,18 +86,20 @@ class ShuffleExplorer(card.Explorer):
         labels: list[str],
     ) -> None:  # fmt: skip
         card.check_images(images, labels)
+        check_permutation(permutation)
         self.nets, self.images, self.labels = nets, images, list(labels)
         self.permutation, self.scores = permutation, []  # a dict {name: whether right} each
+        self.guessed = None  # the first guess for this image
         self.order = torch.randperm(len(images), generator=torch.Generator().manual_seed(1))
         options = [("?", None), *zip(self.labels, range(10), strict=True)]
         self.guess = card.dropdown("your guess", options, None)
         self.shuffled = card.slider("shuffled (%)", 0, 100, 100, 5)
         self.next = card.button("next image", self.saying(self._go_on))
-        self.score = widgets.HTML()
+        self.score = widgets.HTML(tooltip="")
         super().__init__(
             "Can you read it?",
             [self.guess, self.shuffled, self.next, self.score],
-            card.PictureView(self._click, hint="A press on a name is a guess, as in the list."),
+            card.PictureView(self._click),
         )
         self.guess.observe(lambda change: self._guessed(), "value")
         self.watch(self.shuffled)
@@ -91,16 +111,20 @@ class ShuffleExplorer(card.Explorer):
         self.X, self.target = card.one_image(self.images, index)
         shuffled = shuffle_partly(self.X, self.permutation, 1)
         self.predicted = {
-            name: int(card.predict_image(net, shuffled).probabilities.argmax())
+            name: card.predict_image(net, shuffled).predicted  # None if it has diverged
             for name, net in self.nets.items()
         }
         with self.changing():
-            self.guess.disabled, self.guess.value, self.shuffled.value = False, None, 100
+            self.guessed = self.guess.value = None
+            self.shuffled.value = 100
 
     def _guessed(self) -> None:
-        if self.guess.value is None or self.guess.disabled:
+        if self.guess.value == self.guessed:
             return
-        self.guess.disabled = True  # the first guess counts
+        if self.guessed is not None:  # the first guess counts; a disabled list would lose the focus
+            self.guess.value = self.guessed
+            return
+        self.guessed = self.guess.value
         said = {"you": self.guess.value, **self.predicted}
         self.scores.append({name: found == self.target for name, found in said.items()})
         sums = {name: sum(score[name] for score in self.scores) for name in said}
@@ -109,8 +133,7 @@ class ShuffleExplorer(card.Explorer):
         self.refresh()
 
     def _click(self, label: int, across: float, down: float) -> None:
-        if not self.guess.disabled:
-            self.guess.value = label
+        self.guess.value = label
 
     def picture(self) -> Picture:
         X = shuffle_partly(self.X, self.permutation, self.shuffled.value / 100)
@@ -122,7 +145,11 @@ class ShuffleExplorer(card.Explorer):
                 f"A piece of clothing with {self.shuffled.value} % of its pixels shuffled, and ten "
                 "names to choose from."
             )
-        said = ", ".join(f"{name} {self.labels[i]}" for name, i in self.predicted.items())
+        no_word = "no prediction: the logits are not finite numbers"
+        said = ", ".join(
+            f"{name} {no_word if i is None else self.labels[i]}"
+            for name, i in self.predicted.items()
+        )
         return (
             f"Shuffled pixels: {self.labels[self.target]}. You said "
             f"{self.labels[self.guess.value]}, {said}."

@@ -4,7 +4,7 @@
 function render({ model, el }) {
   const get = (name) => model.get(name);
   el.classList.add("lenet-slider");
-  el.innerHTML = `<label><span></span> <output></output></label>
+  el.innerHTML = `<label><span></span> <output aria-live="off"></output></label>
     <button type="button" class="down">−</button><input type="range">
     <button type="button" class="up">+</button><button type="button" class="play">▶</button>`;
   const find = (selector) => el.querySelector(selector);

@@ -1,6 +1,7 @@
 """Explorer of chapter 5: ten logits, their probabilities, the loss, and its gradient p - y."""
 
-from lenet_course.drawing import Picture
+from lenet_course import checks
+from lenet_course.drawing import Picture, short
 
 import math
 from collections.abc import Sequence
@@ -33,6 +34,22 @@ def softmax_step(logits: Tensor, target: int) -> SoftmaxStep:
     targets[target] = 1.0
     loss = -logits.log_softmax(dim=0)[target].item()
     return SoftmaxStep(exponentials, probabilities, targets, loss, probabilities - targets)
+
+
+def ten_logits(logits: Tensor | Sequence[float]) -> Tensor:
+    """A copy (10,) in float32 on the CPU. Raises ValueError unless these are ten finite numbers."""
+    try:
+        found = torch.as_tensor(logits).detach()
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f"ten finite logits are needed, not {short(str(logits))!r}") from None
+    if found.shape != (10,) or found.is_complex() or found.dtype == torch.bool:
+        raise ValueError(
+            f"ten finite logits are needed, not {found.dtype} of shape {tuple(found.shape)}"
+        )
+    found = found.to("cpu", torch.float32, copy=True)
+    if not found.abs().max() < 1e38:
+        raise ValueError(f"ten finite logits are needed, below 1e38, not {found.tolist()}")
+    return found
 
 
 # ---------------------------------------------------------------------------- drawing
@@ -78,7 +95,7 @@ def draw_softmax(
     x, width = COLUMNS["gradient"]
     gradient = number(step.gradient.sum().item())
     picture.text(x + width / 2, bottom + 18, gradient, 13.5, INK, "middle")
-    words = f"loss = −ln p({labels[target]}) = {number(step.loss, 3)}"
+    words = f"loss = −ln p({labels[target]}) = {_short(step.loss, 3)}"
     picture.text(WIDTH / 2, bottom + 56, words, 19, GREEN, "middle", True)
     return picture
 
@@ -96,14 +113,19 @@ def _draw_signed(picture, column, middle, value, largest, color):
     picture.box(min(zero, zero + long), middle - 9, abs(long), 18, color)
     picture.line([(zero, middle - ROW / 2), (zero, middle + ROW / 2)], INK, 1)
     side, anchor = (5, "start") if value >= 0 else (-5, "end")
-    picture.text(zero + long + side, middle, number(value), 13, INK, anchor)
+    picture.text(zero + long + side, middle, _short(value), 13, INK, anchor)
 
 
 ROOM = 40  # for the number at the end of a bar
 
 
-def _short(value):
-    return f"{value:.2f}" if value < 1000 else f"{value:.0f}"
+def _short(value, digits=2):
+    """A number in at most eight characters: 12.34, 123456, 1.2e+17; float32 ends near 3e38."""
+    if abs(value) < 1000:
+        return number(value, digits)
+    if abs(value) < 1e6:
+        return number(value, 0)
+    return f"{value:.1e}".replace("-", "−") if math.isfinite(value) else "> 1e38"
 
 
 # ---------------------------------------------------------------------------- the widget
@@ -117,16 +139,15 @@ class SoftmaxExplorer(card.Explorer):
     """
 
     def __init__(self, logits: Tensor, target: int, labels: Sequence[str]) -> None:
-        if logits.shape != (10,) or len(labels) != 10 or not logits.isfinite().all():
-            found = f"logits of shape {tuple(logits.shape)} and {len(labels)} labels"
-            raise ValueError(f"ten finite logits and ten labels are needed, not {found}")
-        self.labels = list(labels)
-        self.start = logits.detach().cpu().clone()
-        self.largest = max(6.0, math.ceil(1.25 * self.start.abs().max().item()))
+        self.start, self.labels = ten_logits(logits), list(labels)
+        if len(self.labels) != 10:
+            raise ValueError(f"ten labels are needed, not {len(self.labels)}")
+        target = checks.whole_number("target", target, 0, 9)
+        self.largest = max(6.0, float(math.ceil(1.25 * self.start.abs().max().item())))
         self.logits = self.start.clone()
         names = [(name, i) for i, name in enumerate(self.labels)]
-        self.target = card.dropdown("target", names, int(target))
-        self.chosen = card.dropdown("logit of", names, int(target))
+        self.target = card.dropdown("target", names, target)
+        self.chosen = card.dropdown("logit of", names, target)
         self.logit = card.slider("logit", -self.largest, self.largest, 0.0, 0.05, digits=2)
         buttons = [
             card.button("add 1 to all", lambda: self._set(self.logits + 1)),
@@ -189,6 +210,6 @@ class SoftmaxExplorer(card.Explorer):
         return (
             f"Predicted is {self.labels[first]} with {percent(p[first].item())}; the target "
             f"{self.labels[target]} has {percent(p[target].item())}, so the loss is "
-            f"{number(self.step.loss, 3)}. Ten logits as bars, their probabilities, and the "
+            f"{_short(self.step.loss, 3)}. Ten logits as bars, their probabilities, and the "
             "gradient p − y of the loss."
         )

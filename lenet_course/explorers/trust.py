@@ -3,8 +3,6 @@
 import lenet_helpers as lenet
 from lenet_course.drawing import Picture
 
-import copy
-
 import torch
 from torch import Tensor, nn
 
@@ -124,8 +122,11 @@ class TrustExplorer(card.Explorer):
 
     def look(self) -> tuple[Tensor, Tensor, card.Prediction, int]:
         """The image as the network gets it, its map, the prediction, and the label."""
-        net = copy.deepcopy(self.net)  # it may be in training meanwhile, in a cell
+        net = card.copied(self.net)
         X, label = card.one_image(self.images, self.image.value)
+        plain = card.Prediction(lenet.predict(net, X)[0], [])
+        if plain.predicted is None:  # no attack has a direction then, and no map a meaning
+            raise ValueError(plain.words(self.labels))
         if self.epsilon.value:
             X = fgsm(net, X, torch.tensor([label]), self.epsilon.value)
         settings = self.image.value, self.epsilon.value, self.size.value, card.versions(self.net)

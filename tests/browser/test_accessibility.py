@@ -4,6 +4,7 @@ import axe
 import pytest
 from test_explorers import ALL, START, Card
 
+ARROWS_DO_NOTHING = ("shapes", "distortion", "shuffle", "lenet5")
 SIZES = {"laptop": (1366, 768), "small": (1024, 768), "hall": (1920, 1080)}
 
 
@@ -77,6 +78,20 @@ def test_every_control_has_a_name_and_the_picture_says_its_result(lab, name):
     picture = card.root.get_by_role("img").first
     said = picture.get_attribute("aria-label")
     assert any(character.isdigit() for character in said), said  # a result, not only a kind
+    assert not card.root.locator("[title=null]").count()
+    title = card.root.locator("h3").text_content()
+    card.page.get_by_role("group", name=title, exact=True).wait_for()
+    for output in card.root.locator("output").all():  # it changes while one drags
+        assert output.get_attribute("aria-live") == "off"
+    if name in ARROWS_DO_NOTHING:
+        assert not card.root.locator("[role=application], .lenet-picture [tabindex]").count()
+    else:
+        picture = card.root.get_by_role("application")
+        assert picture.get_attribute("aria-description") == said
+        picture.focus()
+        card.changes(lambda: card.page.keyboard.press("ArrowLeft"))
+        said = card.root.get_by_role("img").first.get_attribute("aria-label")
+        assert picture.get_attribute("aria-description") == said
 
 
 def test_tab_goes_through_the_card_and_the_focus_is_seen(lab):
@@ -93,7 +108,7 @@ def test_tab_goes_through_the_card_and_the_focus_is_seen(lab):
                 }"""
             )
         )
-    assert [tag for tag, *_ in seen] == ["INPUT", "SELECT", "SELECT", "INPUT", "BUTTON"]
+    assert [tag for tag, *_ in seen] == ["SELECT", "INPUT", "SELECT", "SELECT", "INPUT"]
     assert [how for _, *how in seen] == [["solid", "3px"]] * 5
 
 

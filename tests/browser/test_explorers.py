@@ -21,6 +21,7 @@ net = saved.load_weights(lenet.make_lenet(), saved.find_weights("fashion_mnist.p
 digits_net = saved.load_weights(lenet.make_lenet(), saved.find_weights("mnist.pt"))
 run = saved.load_run(saved.find_weights("fashion_mnist_run.pt"))
 readers = {"digits": (digits_net, lenet.DIGITS), "clothes": (net, lenet.FASHION_LABELS)}
+two_nets = {"clothes": net, "digits": digits_net}
 logits = torch.tensor([1.0, -2.0, 0.5, 0.0, 2.0, -1.0, 1.5, -3.0, 0.25, -0.5])
 """
 SURFACES = """
@@ -37,9 +38,9 @@ then = saved.load_weights(network.make_lenet5(), saved.find_weights("lenet5.pt")
 digits = lenet.load_images("MNIST", train=False)
 """
 ALL = {  # what comes before, and the explorer
-    "convolution": ("", "convolution.ConvolutionExplorer(net, images)"),
+    "convolution": ("", "convolution.ConvolutionExplorer(two_nets, images)"),
     "shapes": ("", "shapes.ShapeExplorer()"),
-    "confusion": ("", "confusion.ConfusionExplorer(net, images, lenet.FASHION_LABELS)"),
+    "confusion": ("", "confusion.ConfusionExplorer(two_nets, images, lenet.FASHION_LABELS)"),
     "epochs": ("", "epochs.EpochExplorer(run, images, lenet.FASHION_LABELS)"),
     "drawing": ("", "drawing.DrawingExplorer(readers)"),
     "distortion": ("", "distortion.DistortionExplorer(net, images, lenet.FASHION_LABELS)"),
@@ -64,7 +65,7 @@ class Card:
         assert not self.notebook.errors()
         self.page, self.root = self.notebook.page, self.notebook.page.locator(".lenet-card")
         self.root.locator("svg").first.wait_for()
-        self.picture = self.root.locator("[role=application]")
+        self.picture = self.root.locator(".lenet-picture > div")
 
     def svg(self):
         return self.root.locator("svg").first.evaluate("svg => svg.outerHTML")
@@ -155,6 +156,7 @@ def test_convolution(lab):
     card.choose("kernel", "blur: the mean")
     assert "−2.00" in card.enter("your own kernel, row; row", "1 0; 0 -2")
     card.choose("kernel", "the network's own")
+    card.choose("network", "digits")
     assert "feature map 1: 10 × 10" in card.choose("layer", "conv 2")
     assert "input channel 1:" in card.press("input channel shown", "ArrowRight")
     assert "at 0, 9" in card.click_at(635, 32)
@@ -183,7 +185,10 @@ def test_shapes(lab):
     words = card.press("conv 1 padding", "ArrowLeft").replace("\u00a0", " ")
     assert "expects 400 values, your convolutions now deliver 256" in words
     card.done("shapes")
-    assert "It fits: 44426 parameters" in card.click("make it fit")
+    fit = card.root.get_by_role("button", name="make it fit", exact=True)
+    fit.focus()
+    assert "It fits: 44426 parameters" in card.changes(lambda: fit.press("Enter"))
+    assert fit.evaluate("button => document.activeElement === button")  # with nothing left to do
 
 
 def test_softmax(lab):
@@ -228,7 +233,8 @@ def test_confusion(lab):
     card.arrow_and_tab("ArrowRight")
     card.press("image behind the cell", "ArrowRight")
     assert "shirt, predicted sneaker: 0" in card.choose("class", "shirt")
-    assert "shirt, predicted coat" in card.choose("predicted", "coat")
+    assert "digits: " in card.choose("predicted", "coat")
+    assert "clothes: " in card.choose("network", "digits")
     card.done("confusion")
 
 
@@ -267,6 +273,7 @@ def test_drawing_with_the_mouse(lab):
     card.arrow_and_tab("ArrowLeft")
     card.click("rotate left")
     card.click("rotate right")
+    assert "reads 4" in card.choose("test image", "none of these")
     assert "reads 3" in card.choose("test image", "3")
     card.done("drawing")
     card.choose("draw", "clothes")
@@ -334,6 +341,13 @@ def test_shuffle(lab):
     assert "it is this" not in card.click("next image")
     assert "it is this" in card.choose("your guess", "bag")
     assert card.root.get_by_text("right of 2: you").count() == 1
+    guess = card.root.get_by_role("combobox", name="your guess", exact=True)
+    guess.focus()
+    guess.select_option("coat")  # the first guess counts, and the list says so
+    card.page.wait_for_function(
+        "guess => guess.selectedOptions[0].text === 'bag'", arg=guess.element_handle()
+    )
+    assert guess.evaluate("guess => document.activeElement === guess")
     card.done("shuffle")
 
 

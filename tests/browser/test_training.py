@@ -60,6 +60,26 @@ def wait_for_text(notebook, text):
     notebook.cell(1).get_by_text(text).first.wait_for()
 
 
+def deaf(notebook):
+    """From now on no click gets to a cell that is running."""
+    notebook.page.evaluate(
+        "window.jupyterapp.shell.currentWidget.context.sessionContext.session.kernel"
+        ".commsOverSubshells = 'disabled'"
+    )
+
+
+def slow(notebook):
+    """One evaluation, the second, takes 20 seconds."""
+    notebook.execute("""
+import time
+evaluate, calls = lenet.evaluate_accuracy_gpu, iter(range(10**9))
+def evaluate_slowly(*arguments):
+    time.sleep(20 if next(calls) == 1 else 0)
+    return evaluate(*arguments)
+lenet.evaluate_accuracy_gpu = evaluate_slowly
+""")
+
+
 def interrupt(notebook):
     notebook.page.locator("[data-command='notebook:interrupt-kernel']").first.click()
 
@@ -129,6 +149,65 @@ def test_pause_go_on_and_stop_with_the_keyboard(start):
     notebook.page.keyboard.press("Tab")
     assert notebook.page.evaluate("document.activeElement.textContent") == "Stop"
     notebook.page.keyboard.press("Enter")
+    notebook.cell(1).locator("img.lenet-picture").wait_for()
+    # The picture is in the chart's place, and the keyboard where it was: in this cell.
+    notebook.page.wait_for_function("document.activeElement.matches('.jp-Cell')")
+    assert notebook.cell(1).evaluate("cell => cell === document.activeElement")
+    assert_ended_well(notebook)
+
+
+def test_controls_that_are_off_keep_the_focus_and_do_nothing(start):
+    notebook = start(before=deaf, heard=False)
+    wait_for_text(notebook, "a click does not reach a cell that is running")
+    line = notebook.cell(1).get_by_role("status").filter(has_text="a click does not reach")
+    line.evaluate(
+        """line => {
+            window.said = [];
+            const note = changes => said.push(...changes);
+            new MutationObserver(note).observe(line, {childList: true, subtree: true});
+        }"""
+    )
+    for name in ("Pause", "Stop"):
+        button(notebook, name).focus()
+        notebook.page.keyboard.press("Enter")
+        assert notebook.page.evaluate("document.activeElement.textContent") == name
+    slider = notebook.cell(1).get_by_role("slider")
+    slider.focus()
+    notebook.page.keyboard.press("ArrowLeft")
+    assert slider.evaluate("slider => document.activeElement === slider")
+    assert slider.get_attribute("aria-valuetext") == "0.9"
+    before = epoch(notebook)
+    notebook.page.wait_for_function(
+        "old => parseFloat(document.querySelector('.lenet-live .numbers').innerText"
+        ".match(/epoch ([0-9.]+)/)[1]) > old + 0.5",
+        arg=before,
+    )
+    assert notebook.page.evaluate("said.length") == 0  # and nothing is read out again and again
+    output = notebook.cell(1).locator(".lenet-live output")
+    assert output.get_attribute("aria-live") == "off"
+    interrupt(notebook)
+    assert_ended_well(notebook)
+
+
+def test_a_kernel_that_is_gone_is_said(start):
+    notebook = start()
+    restart = "window.jupyterapp.shell.currentWidget.context.sessionContext.restartKernel()"
+    notebook.page.evaluate(restart)
+    wait_for_text(notebook, "Nothing has come for 15 seconds")
+    assert button(notebook, "Stop").is_disabled() and button(notebook, "Pause").is_disabled()
+    notebook.screenshot("live_silent")
+
+
+def test_a_silence_that_ends_is_taken_back(start):
+    """An evaluation on a slow machine may take longer; a pause is silent, and that is no fault."""
+    notebook = start(before=slow)
+    wait_for_text(notebook, "Nothing has come for 15 seconds")
+    assert button(notebook, "Stop").is_disabled()
+    button(notebook, "Pause").click()  # waits until it can be clicked again
+    button(notebook, "Go on").wait_for()
+    notebook.page.wait_for_timeout(17_000)
+    assert not notebook.cell(1).get_by_text("Nothing has come").count()
+    button(notebook, "Stop").click()
     assert_ended_well(notebook)
 
 
@@ -175,11 +254,7 @@ run = lenet.train_ch6(net, *few, 1000, 0.1, optimizer=optimizer, scheduler=sched
 
 def test_controls_say_so_where_clicks_do_not_get_through(start):
     """As in a program that does not send widgets' messages past the running cell."""
-    no_subshells = (
-        "window.jupyterapp.shell.currentWidget.context.sessionContext.session.kernel"
-        ".commsOverSubshells = 'disabled'"
-    )
-    notebook = start(before=lambda notebook: notebook.page.evaluate(no_subshells), heard=False)
+    notebook = start(before=deaf, heard=False)
     wait_for_text(notebook, "a click does not reach a cell that is running")
     assert button(notebook, "Stop").is_disabled() and button(notebook, "Pause").is_disabled()
     interrupt(notebook)
