@@ -68,13 +68,13 @@ def volumes(y: float = 0) -> list[Volume]:
     """LeNet's volumes, from left to right; their middle is at height `y`."""
     found = [
         Volume("input", "input", 0, 102),
-        Volume("C1", "conv", 2, 294, "5×5 convolution\npadding 2, sigmoid", window=5, padding=2),
-        Volume("S2", "pool", 3, 466, "2×2 average\npooling", window=2, stride=2),
-        Volume("C3", "conv", 5, 629, "5×5 convolution\nsigmoid", window=5),
-        Volume("S4", "pool", 6, 792, "2×2 average\npooling", window=2, stride=2),
-        Volume("C5", "dense", 9, 969, "dense\nsigmoid"),
-        Volume("F6", "dense", 11, 1146, "dense\nsigmoid"),
-        Volume("output", "dense", 12, 1309, "dense"),
+        Volume("C1", "conv", 2, 294, "conv 1\n5×5, padding 2\nsigmoid", window=5, padding=2),
+        Volume("S2", "pool", 3, 466, "pool 1\n2×2\naverage", window=2, stride=2),
+        Volume("C3", "conv", 5, 629, "conv 2\n5×5\nsigmoid", window=5),
+        Volume("S4", "pool", 6, 792, "pool 2\n2×2\naverage", window=2, stride=2),
+        Volume("C5", "dense", 9, 969, "dense 1\n400 to 120\nsigmoid"),
+        Volume("F6", "dense", 11, 1146, "dense 2\n120 to 84\nsigmoid"),
+        Volume("output", "dense", 12, 1309, "dense 3\n84 to 10\nlogits"),
     ]
     trace = lenet.trace_shapes(lenet.make_lenet(), torch.zeros(1, 1, 28, 28))
     first_layer = 0
@@ -96,7 +96,7 @@ def draw_architecture(theme: str, image: torch.Tensor) -> Picture:
     for volume in found:
         _write_label(picture, volume, colors)
     for before, volume in pairwise(found):
-        _write_lines(picture, (before.middle + volume.middle) / 2, 64, volume.made_by, colors)
+        _write_lines(picture, (before.middle + volume.middle) / 2, 16, volume.made_by, colors)
     total = sum(volume.parameters for volume in found)
     note = (
         f"{total} parameters in all. One pixel, one channel and one value of a dense layer are "
@@ -198,8 +198,8 @@ def _write_label(picture, volume, colors):
         picture.text(volume.middle, 412, parameters, size=16, color=colors["faint"], **center)
 
 
-def _write_lines(picture, x, bottom, text, colors):
-    """Lines of text above each other, the last one at `bottom`."""
-    for number, line in enumerate(reversed(text.splitlines())):
-        y = bottom - 24 * number
-        picture.text(x, y, line, size=18, color=colors["text"], anchor="middle")
+def _write_lines(picture, x, top, text, colors):
+    """Lines of text below each other, the first one, which is a name, at `top`."""
+    for number, line in enumerate(text.splitlines()):
+        y, color = top + 24 * number, colors["faint" if number else "text"]
+        picture.text(x, y, line, size=18, color=color, anchor="middle", bold=number == 0)

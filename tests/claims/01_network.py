@@ -13,6 +13,10 @@ claims_conv1 = torch.nn.functional.conv2d
 
 CLAIMS = [
     (
+        "Below the sum stands what becomes of it: the sigmoid, and the mean of its 2 × 2.",
+        "[w for w, _ in ConvolutionExplorer(net, mnist_train).step.after] == ['sigmoid', 'mean of 2 × 2']",
+    ),
+    (
         "`1 0 0` moves the image one place to the right, as each value takes that of its left neighbour.",
         "(own := ConvolutionExplorer(net, mnist_train)) and setattr(own.own, 'value', '1 0 0') is None"
         " and torch.allclose(own.step.feature_map[:, 1:], mnist_train[[0]][0][0, 0, :, :-1])",

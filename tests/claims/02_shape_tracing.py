@@ -82,11 +82,11 @@ CLAIMS = [
         "claims_shapes[6] == (16, 5, 5)",
     ),
     (
-        r"$16 + 4 \cdot 4 = 32$: just the image with its padding, 28 + 2 + 2. Every value of the dense layers sees the whole image, which is why the table says 28 from the first of them on.",
+        r"$16 + 4 \cdot 4 = 32$: just the image with its padding, 28 + 2 + 2. Every value of the dense layers sees the whole image, which is why `trace_shapes` says 28 for each of them.",
         "16 + 4 * 4 == 32 == 28 + 2 + 2 and [row.receptive_field for row in claims_trace][8:] == [28] * 5",
     ),
     (
-        "It rises twice. The first convolution makes six times as many values, 4704 of 784: six opinions about every place. Each pooling leaves a quarter, the second convolution goes up once more, from 1176 to 1600, and the dense layers end at ten.",
+        "It rises twice. The first convolution makes six times as many values, 4704 from 784: six opinions about every place. Each pooling leaves a quarter, the second convolution goes up once more, from 1176 to 1600, and the dense layers end at ten.",
         "claims_sizes[0] == 784 and claims_sizes[1] == 4704 == 6 * 784 and claims_sizes[3] == 1176 == 4704 / 4 and claims_sizes[4] == 1600 and claims_sizes[6] == 400 and claims_sizes[-1] == 10",
     ),
     ("(784 places)", "28 * 28 == 784"),

@@ -213,7 +213,7 @@ CLAIMS = [
         "and round(np.median([l for e, l, _ in run.train if 0.2 < e < 0.6]), 1) == 2.3)",
     ),
     (
-        "for about an epoch it sat still, then dropped quickly, then ever more slowly",
+        "it sat still for about an epoch, then dropped quickly, and then ever more slowly",
         "not as_in_the_lesson or (0.8 < plateau_end < 1.2 and losses[-1] < 1)",
     ),
     (

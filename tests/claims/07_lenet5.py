@@ -371,12 +371,12 @@ CLAIMS = [
     ),
     (
         "nearly four times as large among the test images as among the training images; with "
-        "them the two are the same",
+        "them the two are nearly the same",
         "3.4 < plain.error.mean() / plain.train_error.mean() < 4 and "
         "abs(warped.error.mean() / warped.train_error.mean() - 1) < 0.1",
     ),
     (
-        "five exchanges make no difference that three seeds could show: their means lie between "
+        "five exchanges make no difference that three seeds could show. Their means lie between "
         "0.93 and 1.01 %",
         "len(alive) == 6 and round(min(alive.values()), 2) == 0.93 and "
         "round(max(alive.values()), 2) == 1.01",
