@@ -893,22 +893,22 @@ def test_on_a_surface_up_is_more_of_the_second_weight():
     assert explorer.start == pytest.approx((-2.7, 1.65))
 
 
-def test_the_loss_along_one_weight_leaves_the_network_as_it_was(trained, some):
+def test_the_loss_along_one_weight_leaves_the_network_as_it_was(trained, twenty):
     before = copy.deepcopy(trained.state_dict())
     index, now = (3, 0, 2, 2), before["1.weight"][3, 0, 2, 2].item()
-    surface = descent.one_weight(trained, some, 1, index, low=now - 1, high=now + 1)
+    surface = descent.one_weight(trained, twenty, 1, index, low=now - 1, high=now + 1)
     assert all(torch.equal(before[name], value) for name, value in trained.state_dict().items())
-    X, y = some[list(range(len(some)))]
+    X, y = twenty[list(range(20))]
     loss = nn.functional.cross_entropy(trained(X), y).item()
     assert surface.loss(torch.tensor([[now]])).item() == pytest.approx(loss, abs=1e-3)
 
 
-def test_the_loss_along_one_weight_is_that_of_evaluation(some, same):
+def test_the_loss_along_one_weight_is_that_of_evaluation(twenty, same):
     """With dropout in training the curve would be jagged, and the statistics would change."""
     torch.manual_seed(0)
     net = lenet.make_lenet(nn.Tanh).insert(2, nn.BatchNorm2d(6)).insert(9, nn.Dropout(0.9))
     before = copy.deepcopy(net.state_dict())
-    surfaces = [descent.one_weight(net, some, 1, (0, 0, 2, 2), -1, 1) for _ in range(2)]
+    surfaces = [descent.one_weight(net, twenty, 1, (0, 0, 2, 2), -1, 1) for _ in range(2)]
     points = torch.linspace(-1, 1, 61)[:, None]
     assert surfaces[0].loss(points).equal(surfaces[1].loss(points))
     assert same(net.state_dict(), before) and all(layer.training for layer in net)
