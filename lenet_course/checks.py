@@ -16,11 +16,16 @@ from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
 
+def tensor(name: str, value: Any) -> None:
+    """Raise ValueError unless `value` is a tensor."""
+    if not torch.is_tensor(value):
+        raise ValueError(f"{name} must be a tensor, it is of type {type(value).__name__}")
+
+
 def batch(X: Tensor, y: Tensor | None = None) -> None:
     """Raise ValueError unless `X` is float32 (B, 1, 28, 28) in 0..1, and `y` int64 (B,) in 0..9."""
-    for name, value in [("X", X), ("y", X if y is None else y)]:
-        if not torch.is_tensor(value):
-            raise ValueError(f"{name} must be a tensor, it is of type {type(value).__name__}")
+    tensor("X", X)
+    tensor("y", X if y is None else y)
     if X.dtype != torch.float32 or X.shape[1:] != (1, 28, 28) or len(X) == 0:
         raise ValueError(f"X must be float32 (B, 1, 28, 28), it is {X.dtype} {tuple(X.shape)}")
     low, high = X.aminmax()
@@ -50,9 +55,8 @@ def logits(y_hat: Tensor, X: Tensor) -> None:
 
 def images(images: Tensor, labels: Tensor) -> None:
     """Raise ValueError unless these are uint8 images (N, 28, 28) with uint8 labels (N,), 0..9."""
-    for name, value in [("images", images), ("labels", labels)]:
-        if not torch.is_tensor(value):
-            raise ValueError(f"{name} must be a tensor, it is of type {type(value).__name__}")
+    tensor("images", images)
+    tensor("labels", labels)
     if images.dtype != torch.uint8 or images.shape != (len(labels), 28, 28):
         found = f"{images.dtype} {tuple(images.shape)}, with {len(labels)} labels"
         raise ValueError(f"images must be torch.uint8 (N, 28, 28), with N labels, not {found}")
@@ -181,7 +185,7 @@ def device(net: nn.Module, wanted: Any = None) -> Any:
     return wanted or next((p.device for p in net.parameters()), torch.device("cpu"))
 
 
-def _is_plain(layer: nn.Module) -> bool:
+def is_plain(layer: nn.Module) -> bool:
     """Whether it is a Sequential that runs its layers one after the other, and does no more."""
     return type(layer).forward is nn.Sequential.forward
 
@@ -195,16 +199,15 @@ def layers(net: nn.Sequential) -> nn.Sequential:
     name = type(net).__name__
     if not isinstance(net, nn.Sequential):
         raise ValueError(f"net must be an nn.Sequential, it is of type {name}")
-    if not _is_plain(net):
+    if not is_plain(net):
         raise ValueError(f"net must be a plain nn.Sequential: {name} has a forward of its own")
-    inner = [layers(layer) if _is_plain(layer) else [layer] for layer in net]
+    inner = [layers(layer) if is_plain(layer) else [layer] for layer in net]
     return nn.Sequential(*itertools.chain(*inner))
 
 
 def any_batch(X: Tensor) -> Tensor:
     """`X`, whatever its shape. Raises ValueError unless it is a tensor of one image at least."""
-    if not torch.is_tensor(X):
-        raise ValueError(f"X must be a tensor, it is of type {type(X).__name__}")
+    tensor("X", X)
     if X.dim() == 0 or X.numel() == 0:
         raise ValueError(f"X must hold at least one image, its shape is {tuple(X.shape)}")
     return X
@@ -224,7 +227,7 @@ def forward(layer: nn.Module, X: Tensor) -> Tensor:
         problem = error
     if torch.is_tensor(output) and output.dim() and output.numel():
         return output
-    if _is_plain(layer):
+    if is_plain(layer):
         for inner in layers(layer):
             X = forward(inner, X)
     if problem is not None:

@@ -25,12 +25,12 @@ from pathlib import Path
 import my_notebooks
 import nbformat
 from IPython.core.inputtransformer2 import TransformerManager
+from kept_pictures import VIEW as WIDGET_VIEW
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
 COURSE = Path(__file__).resolve().parent.parent
-WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 METADATA = {
     "kernelspec": {
         "display_name": "Python 3 (ipykernel)",

@@ -1062,7 +1062,7 @@ def test_two_networks_in_one_matrix(trained, some):
     nets = {"lesson": trained, "better": better}
     explorer = confusion.ConfusionExplorer(nets, some, lenet.FASHION_LABELS)
     explorer.target.value, explorer.predicted.value = 6, 6
-    X, _ = explorer.seen
+    X, *_ = explorer.seen
     other = confusion.predict_all(better, some).matrix[6, 6].item()
     assert other > len(explorer.numbers)
     words = pieces.predict_image(better, X).words(lenet.FASHION_LABELS)

@@ -200,7 +200,7 @@ class ConfusionExplorer(Explorer):
             picture.text(SHELF, 60, "No image here: choose another cell.", 14, QUIET)
             return picture
         draw_shelf(picture, self.images, numbers, position)
-        X, prediction = self.seen
+        X, prediction, compared = self.seen
         card.draw_probabilities(
             picture, prediction, self.labels, SHELF, 168, COLUMNS * THUMB, target, row=15
         )
@@ -209,11 +209,11 @@ class ConfusionExplorer(Explorer):
         draw_occlusion(picture, X, fall, 0, 466)
         words = f"orange: covered there, “{self.labels[predicted]}” becomes less probable"
         picture.text(72, 492, words, 13, QUIET)
-        picture.text(WIDTH, 531, self.compared(), 13, INK, "end")
+        picture.text(WIDTH, 531, compared, 13, INK, "end")
         return picture
 
-    def look(self) -> tuple[Tensor, card.Prediction] | None:
-        """The chosen image, and what the network predicts of it; None if there is none."""
+    def look(self) -> tuple[Tensor, card.Prediction, str] | None:
+        """The chosen image, its prediction, what another network says; None if there is none."""
         if any(card.versions(n) != self._weights[name] for name, n in self.nets.items()):
             raise ValueError(
                 "The network has been trained since this matrix was counted: run the cell again."
@@ -221,16 +221,16 @@ class ConfusionExplorer(Explorer):
         if not self.numbers:
             return None
         X, _ = card.one_image(self.images, self.numbers[self.position.value])
-        return X, card.predict_image(self.net, X)
+        return X, card.predict_image(self.net, X), self.compared(X)
 
-    def compared(self) -> str:
-        """What another network has in this cell, and makes of this image; "" if there is none."""
+    def compared(self, X: Tensor) -> str:
+        """What another network has in this cell, and makes of the image X; "" if there is none."""
         found = []
         for name, other in self.nets.items():
             if other is not self.net:
                 matrix = self._predictions[name].matrix
                 count = matrix[self.target.value, self.predicted.value]
-                prediction = card.predict_image(other, self.seen[0])
+                prediction = card.predict_image(other, X)
                 found.append(f"{name}: {count} in this cell, here {prediction.words(self.labels)}")
         return "; ".join(found)
 
@@ -250,10 +250,10 @@ class ConfusionExplorer(Explorer):
         found = f"{self.cell()}: {len(numbers)} of {len(self.images)} images"
         if not numbers:
             return f"{found}. Behind another cell of the matrix there are some: {self.row()}."
-        number, (_, prediction) = numbers[self.position.value], self.seen
+        number, (_, prediction, compared) = numbers[self.position.value], self.seen
         return (
             f"{found}, the most confident first. Image {number}: {prediction.words(self.labels)}; "
             "its activations layer by layer, its ten probabilities, and where covering it makes "
             f"the prediction less probable. Beside it the whole confusion matrix: {self.row()}. "
-            f"{self.compared()}".rstrip()
+            f"{compared}".rstrip()
         )

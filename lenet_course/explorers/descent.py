@@ -46,15 +46,21 @@ def _numbers(name: str, *values: float) -> list[float]:
     return numbers
 
 
+def _limits(name: str, low: float, high: float) -> list[float]:
+    """Both as floats. Raises ValueError unless they leave room between them."""
+    low, high = _numbers(name, low, high)
+    if not low < high:
+        raise ValueError(f"low must be below high, they are {low:g} and {high:g}")
+    return [low, high]
+
+
 def check_surface(surface: Surface) -> None:
     """Raise ValueError unless it has limits that leave room and losses that are numbers."""
     if not isinstance(surface, Surface):
         found = type(surface).__name__
         raise ValueError(f"surfaces must be a list of descent.Surface, {found} is none")
     for low, high in zip(surface.low, surface.high, strict=True):
-        low, high = _numbers("the limits of a surface", low, high)
-        if not low < high:
-            raise ValueError(f"low must be below high, they are {low:g} and {high:g}")
+        _limits("the limits of a surface", low, high)
     if not surface.loss(_raster(surface, 41)).isfinite().all():
         raise ValueError(f"the losses of {short(surface.name)} are not finite numbers")
 
@@ -91,9 +97,7 @@ def one_weight(
     In evaluation mode: dropout would make it jagged, and looking must not change the network.
     """
     check_images(images)
-    low, high = _numbers("low and high", low, high)
-    if not low < high:
-        raise ValueError(f"low must be below high, they are {low:g} and {high:g}")
+    low, high = _limits("low and high", low, high)
     weight = _weight_of(net, layer)
     index = _index_of(weight, index)
     X, y = images[: len(images)]

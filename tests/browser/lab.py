@@ -221,6 +221,11 @@ class Notebook:
         outputs = (o for cell in self.cells() for o in cell.get("outputs", []))
         return [f"{o['ename']}: {o['evalue']}" for o in outputs if o["output_type"] == "error"]
 
+    def save(self):
+        """Save the notebook, and wait until it is."""
+        self.page.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
+        self.page.wait_for_function("!window.jupyterapp.shell.currentWidget.context.model.dirty")
+
     def screenshot(self, name, locator=None):
         """A picture of what is on the screen, or of one element, in build/screenshots."""
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)

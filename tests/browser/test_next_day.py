@@ -4,11 +4,6 @@ EXPLORER = "from lenet_course.explorers import shapes\nshapes.ShapeExplorer().sh
 TROUBLE = ("Error displaying widget", "Loading widget", "model not found")
 
 
-def save(notebook):
-    notebook.page.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
-    notebook.page.wait_for_function("!window.jupyterapp.shell.currentWidget.context.model.dirty")
-
-
 def command(notebook, name):
     notebook.page.evaluate(f"window.jupyterapp.commands.execute('{name}')")
 
@@ -28,12 +23,12 @@ def open_again(lab, notebook):
 def test_days_on_which_nothing_is_run(lab):
     notebook = lab.new([EXPLORER])
     notebook.run_all()
-    save(notebook)
+    notebook.save()
     for _ in range(2):
         notebook = open_again(lab, notebook)
         assert_picture(notebook)
         command(notebook, "notebook:insert-cell-below")
-        save(notebook)
+        notebook.save()
     notebook = open_again(lab, notebook)
     assert_picture(notebook)
 
@@ -43,6 +38,6 @@ def test_a_restart_before_the_notebook_is_saved(lab):
     notebook.run_all()
     panel = "window.jupyterapp.shell.currentWidget"
     notebook.page.evaluate(f"{panel}.context.sessionContext.restartKernel()")
-    save(notebook)
+    notebook.save()
     notebook = open_again(lab, notebook)
     assert_picture(notebook)

@@ -264,8 +264,7 @@ def test_controls_say_so_where_clicks_do_not_get_through(start):
 def test_a_page_that_is_reloaded_finds_the_curves_again(start):
     """While the cell runs the page waits; when it has ended, the last state is there."""
     notebook = start(num_epochs=3)
-    notebook.page.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
-    notebook.page.wait_for_function("!window.jupyterapp.shell.currentWidget.context.model.dirty")
+    notebook.save()
     notebook.page.reload()
     wait_for_text(notebook, "Training is over.")
     assert notebook.cell(1).locator(CHART).count() == 1
@@ -275,8 +274,7 @@ def test_saved_notebook_shows_the_picture(start):
     notebook = start()
     button(notebook, "Stop").click()
     notebook.wait()
-    notebook.page.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
-    notebook.page.wait_for_function("!window.jupyterapp.shell.currentWidget.context.model.dirty")
+    notebook.save()
     saved = notebook.path.read_text()
     assert "lenet-picture" in saved and "widget-view" not in saved
     notebook.page.reload()
